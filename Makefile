@@ -1,0 +1,74 @@
+# make help lists what can be made.
+
+GO       = $(shell scripts/find-go)
+VERSION  = $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+SRT_PKG  = $(shell dpkg-query -W -f '$${Version}' libsrt-openssl-dev 2>/dev/null || pkg-config --modversion srt)
+FUZZTIME = 30s
+RACE     = -race
+
+export GOTOOLCHAIN = auto
+# libsrt, OpenSSL and libstdc++ go into brume-srt itself: its sandbox has no files to load them from, and it starts twice as fast.
+STATIC_SRT = -Wl,--as-needed -Wl,-Bstatic -lsrt -lcrypto -lstdc++ -Wl,-Bdynamic -lm -ldl -lpthread -static-libgcc
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: build ## Build and start the server with no configuration
+	@bin/brume serve
+
+.PHONY: build
+build: deps pages programs ## Build bin/brume and bin/brume-srt
+
+.PHONY: deps
+deps:
+	@scripts/deps build
+
+.PHONY: test-deps
+test-deps:
+	@scripts/deps test
+
+.PHONY: programs
+programs:
+	@mkdir -p bin
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/brume ./cmd/brume
+	CGO_ENABLED=1 CGO_LDFLAGS='$(STATIC_SRT)' $(GO) build -trimpath -ldflags '-s -w -X main.libsrtPackage=$(SRT_PKG)' -o bin/brume-srt ./cmd/brume-srt
+
+.PHONY: pages
+pages: web/dist/.built
+web/dist/.built: web/package.json web/package-lock.json $(shell find web -maxdepth 1 -name '*.html' -o -maxdepth 1 -name '*config*') $(shell find web/src web/public -type f 2>/dev/null)
+	cd web && npm ci --no-audit --no-fund --loglevel=error && npm run build
+	@touch $@
+
+.PHONY: test
+test: test-deps pages programs ## Install what the tests need and run all of them
+	$(GO) test $(RACE) -timeout 20m ./...
+
+.PHONY: lint
+lint: deps pages ## Check format, vet and staticcheck
+	@bad=$$($(GO) tool gofumpt -l .); [ -z "$$bad" ] || { echo "not formatted by gofumpt:"; echo "$$bad"; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+.PHONY: bench
+bench: test-deps pages programs ## Measure the speed; docs/performance.md explains the figures
+	scripts/bench
+
+.PHONY: fuzz
+fuzz: deps pages ## Fuzz every parser for FUZZTIME each
+	@for pkg in $$($(GO) list ./...); do \
+	  for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
+	    echo "$$pkg $$target"; $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
+	  done; \
+	done
+
+.PHONY: demo
+demo: test-deps build ## Start the server and publish a test picture to it
+	scripts/demo
+
+.PHONY: clean
+clean: ## Remove what was built
+	rm -rf bin web/dist/* web/dist/.built web/node_modules
