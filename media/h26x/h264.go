@@ -1,0 +1,178 @@
+package h26x
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/bluenviron/mediacommon/v2/pkg/codecs/h264"
+)
+
+// ErrParameterSet is returned for a parameter set that can't be true.
+var ErrParameterSet = errors.New("parameter set is not valid")
+
+// MaxSize bounds width and height of a picture, in pixels.
+const MaxSize = 16384
+
+// The values of nal_unit_type (ITU-T H.264 table 7-1).
+const (
+	H264Slice     = 1
+	H264PartA     = 2
+	H264IDR       = 5
+	H264SEI       = 6
+	H264SPS       = 7
+	H264PPS       = 8
+	H264AUD       = 9
+	H264EndOfSeq  = 10
+	H264EndOfFile = 11
+	H264Filler    = 12
+	H264Prefix    = 14
+	H264Reserved  = 18 // 14 to 18 begin an access unit
+)
+
+// H264SPSInfo is what is used of a sequence parameter set (ITU-T H.264 7.3.2.1.1).
+type H264SPSInfo struct {
+	ID            int // 0 to 31
+	Profile       uint8
+	Constraints   uint8 // the constraint_set flags, as they stand in the byte
+	Level         uint8
+	Width, Height int     // of the cropped frame, pixels
+	FrameRate     float64 // frames per second, 0 where it is not told
+	Interlaced    bool    // frame_mbs_only_flag is 0: fields or field macroblocks may occur
+	FrameNumBits  int     // length of frame_num in slice headers
+	ColourPlanes  bool    // separate_colour_plane_flag: slice headers have colour_plane_id
+}
+
+// ParseH264SPS reads a sequence parameter set, NAL unit header included. It allocates.
+func ParseH264SPS(nal []byte) (H264SPSInfo, error) {
+	var s h264.SPS
+	if len(nal) < 4 || len(nal) > 4096 {
+		return H264SPSInfo{}, ErrParameterSet
+	}
+	if err := s.Unmarshal(nal); err != nil {
+		return H264SPSInfo{}, fmt.Errorf("%w: %w", ErrParameterSet, err)
+	}
+	if s.ID > 31 || s.ChromaFormatIdc > 3 || s.Log2MaxFrameNumMinus4 > 12 ||
+		s.PicWidthInMbsMinus1 >= MaxSize/16 || s.PicHeightInMapUnitsMinus1 >= MaxSize/16 {
+		return H264SPSInfo{}, ErrParameterSet
+	}
+	fields := int64(2) // map units are as high as a field
+	if s.FrameMbsOnlyFlag {
+		fields = 1
+	}
+	width := 16 * (int64(s.PicWidthInMbsMinus1) + 1)
+	height := 16 * fields * (int64(s.PicHeightInMapUnitsMinus1) + 1)
+	if c := s.FrameCropping; c != nil {
+		unitX, unitY := int64(1), fields // 7.4.2.1.1: ChromaArrayType 0 and 3
+		if !s.SeparateColourPlaneFlag && (s.ChromaFormatIdc == 1 || s.ChromaFormatIdc == 2) {
+			unitX = 2
+		}
+		if !s.SeparateColourPlaneFlag && s.ChromaFormatIdc == 1 {
+			unitY *= 2
+		}
+		width -= unitX * (int64(c.LeftOffset) + int64(c.RightOffset))
+		height -= unitY * (int64(c.TopOffset) + int64(c.BottomOffset))
+	}
+	if width < 1 || height < 1 || height > MaxSize {
+		return H264SPSInfo{}, ErrParameterSet
+	}
+	return H264SPSInfo{
+		ID: int(s.ID), Profile: s.ProfileIdc, Constraints: nal[2], Level: s.LevelIdc,
+		Width: int(width), Height: int(height), FrameRate: frameRate(s.FPS()),
+		Interlaced: !s.FrameMbsOnlyFlag, FrameNumBits: int(s.Log2MaxFrameNumMinus4) + 4,
+		ColourPlanes: s.SeparateColourPlaneFlag,
+	}, nil
+}
+
+// frameRate turns what no display does into 0; a time scale is told freely.
+func frameRate(f float64) float64 {
+	if f >= 0.01 && f <= 1000 {
+		return f
+	}
+	return 0
+}
+
+// ParseH264PPS reads the identifiers of a picture parameter set and of the sequence
+// parameter set that it refers to, NAL unit header included.
+func ParseH264PPS(nal []byte) (pps, sps int, err error) {
+	if len(nal) < 2 {
+		return 0, 0, ErrParameterSet
+	}
+	r := NewReader(nal[1:])
+	p, s := r.UE(), r.UE()
+	if r.Err() || p > 255 || s > 31 {
+		return 0, 0, ErrParameterSet
+	}
+	return int(p), int(s), nil
+}
+
+// H264SliceHead is the beginning of a slice header (ITU-T H.264 7.3.3).
+type H264SliceHead struct {
+	FirstMB uint32
+	Intra   bool // slice_type I or SI
+	PPS     int  // 0 to 255
+	rest    Reader
+}
+
+// ParseH264Slice reads the part of a slice header for which no parameter set is needed.
+func ParseH264Slice(nal []byte) (h H264SliceHead, ok bool) {
+	if len(nal) < 2 {
+		return h, false
+	}
+	r := NewReader(nal[1:])
+	h.FirstMB = r.UE()
+	t := r.UE() % 5
+	h.Intra = t == 2 || t == 4
+	pps := r.UE()
+	h.PPS = int(pps)
+	h.rest = r
+	return h, !r.Err() && pps < 256
+}
+
+// Field reads on to field_pic_flag and bottom_field_flag.
+func (h *H264SliceHead) Field(s *H264SPSInfo) (frameNum uint32, field, bottom bool) {
+	r := h.rest
+	if s.ColourPlanes {
+		r.Skip(2)
+	}
+	frameNum = r.Bits(s.FrameNumBits)
+	if s.Interlaced && r.Bit() == 1 {
+		return frameNum, true, r.Bit() == 1
+	}
+	return frameNum, false, false
+}
+
+// H264RecoveryPoint looks for a recovery point message in an SEI NAL unit (ITU-T H.264
+// D.1.8) and returns its recovery_frame_cnt.
+func H264RecoveryPoint(nal []byte) (frames uint32, ok bool) {
+	if len(nal) < 2 {
+		return 0, false
+	}
+	const recoveryPoint = 6
+	r := NewReader(nal[1:])
+	for range 32 { // messages in one NAL unit; more is not of interest
+		kind, size := seiValue(&r), seiValue(&r)
+		if r.Err() {
+			return 0, false
+		}
+		if kind == recoveryPoint {
+			frames = r.UE()
+			return frames, !r.Err()
+		}
+		r.Skip(8 * size)
+		if r.pos >= len(r.b)-1 { // only the stop bit is left
+			return 0, false
+		}
+	}
+	return 0, false
+}
+
+// seiValue reads payloadType or payloadSize (ITU-T H.264 7.3.2.3.1).
+func seiValue(r *Reader) (v int) {
+	for {
+		b := int(r.Bits(8))
+		v += b
+		if b != 0xFF || r.Err() {
+			return v
+		}
+	}
+}

@@ -1,0 +1,149 @@
+package h26x
+
+import (
+	"bytes"
+	"encoding/hex"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func unhex(t testing.TB, s string) []byte {
+	t.Helper()
+	b, err := hex.DecodeString(s)
+	require.NoError(t, err)
+	return b
+}
+
+func TestReader(t *testing.T) {
+	r := NewReader([]byte{0b10100110, 0b00100001, 0, 0, 3, 1, 0xFF})
+	require.Equal(t, []uint32{0, 1, 2, 7}, []uint32{r.UE(), r.UE(), r.UE(), r.UE()})
+	require.False(t, r.Err())
+	r = NewReader([]byte{0, 0, 3, 1, 0, 0, 3})
+	require.Equal(t, uint32(1), r.Bits(24), "without the emulation prevention byte")
+	require.Zero(t, r.Bits(16))
+	require.False(t, r.Err())
+	require.Zero(t, r.Bits(1))
+	require.True(t, r.Err())
+
+	for _, b := range [][]byte{nil, {0}, bytes.Repeat([]byte{0}, 20), {0, 0, 0, 0, 0x80}} {
+		r := NewReader(b)
+		require.Zero(t, r.UE())
+		require.True(t, r.Err())
+	}
+	r = NewReader([]byte{0, 0, 3, 0, 1, 0xFF, 0xFF, 0xFF, 0xFE})
+	require.Equal(t, uint32(1<<32-2), r.UE(), "the longest code")
+	require.False(t, r.Err())
+}
+
+func TestH264SPS(t *testing.T) {
+	for _, c := range []struct {
+		name, nal string
+		want      H264SPSInfo
+	}{
+		{"high", "6764000cacd941419f9f011000000300100000030320f1429960", H264SPSInfo{Profile: 100, Level: 12, Width: 320, Height: 180, FrameRate: 25, FrameNumBits: 4}},
+		{"fields", "674d4015eca0a19f93011000000300100000030321f1429960", H264SPSInfo{Profile: 77, Constraints: 0x40, Level: 21, Width: 320, Height: 180, FrameRate: 25, FrameNumBits: 4, Interlaced: true}},
+		{"baseline", "6742c00cda05067e7c0440000003004000000c83c50aa8", H264SPSInfo{Profile: 66, Constraints: 0xC0, Level: 12, Width: 320, Height: 180, FrameRate: 25, FrameNumBits: 4}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got, err := ParseH264SPS(unhex(t, c.nal))
+			require.NoError(t, err)
+			require.Equal(t, c.want, got)
+		})
+	}
+	for _, nal := range []string{"", "67", "6764000c", "68ce0fc8", "6764000cffffffffffffffffffff", "676400000000000000000000"} {
+		_, err := ParseH264SPS(unhex(t, nal))
+		require.ErrorIs(t, err, ErrParameterSet, nal)
+	}
+}
+
+func TestH264PPS(t *testing.T) {
+	for _, c := range []struct {
+		nal      string
+		pps, sps int
+		ok       bool
+	}{
+		{"68ce0fc8", 0, 0, true},
+		{"6828", 4, 0, false},
+		{"684860", 1, 1, true},
+		{"68", 0, 0, false},
+		{"68000001", 0, 0, false},
+	} {
+		pps, sps, err := ParseH264PPS(unhex(t, c.nal))
+		require.Equal(t, c.ok, err == nil, c.nal)
+		if c.ok {
+			require.Equal(t, []int{c.pps, c.sps}, []int{pps, sps}, c.nal)
+		}
+	}
+}
+
+func TestH264RecoveryPoint(t *testing.T) {
+	for _, c := range []struct {
+		name, nal string
+		frames    uint32
+		ok        bool
+	}{
+		{"at once", "060601c480", 0, true},
+		{"two messages", "060102112206014480", 1, true},
+		{"behind another", "06050211220601c480", 0, true},
+		{"later", "0606020a4180", 19, true},
+		{"another message alone", "060502112280", 0, false},
+		{"a size over the end", "0605ffff", 0, false},
+		{"nothing", "06", 0, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			frames, ok := H264RecoveryPoint(unhex(t, c.nal))
+			require.Equal(t, c.ok, ok)
+			require.Equal(t, c.frames, frames)
+		})
+	}
+}
+
+const spsH265 = "42010101600000030090000003000003003ca00a080c1f3e595952930bc05a020000030002000003003210"
+
+func TestH265SPS(t *testing.T) {
+	got, err := ParseH265SPS(unhex(t, spsH265))
+	require.NoError(t, err)
+	require.Equal(t, H265SPSInfo{
+		Profile: 1, Compatibility: 0x60000000, Constraints: [6]byte{0x90}, Level: 60, Width: 320, Height: 180, FrameRate: 25,
+	}, got)
+	for _, nal := range []string{"", "4201", "4001" + spsH265[4:], spsH265[:30], spsH265[:2] + "01ffffffffffffffffffffffffffffffffffff"} {
+		_, err := ParseH265SPS(unhex(t, nal))
+		require.ErrorIs(t, err, ErrParameterSet, nal)
+	}
+}
+
+// FuzzParameterSets takes anything for the NAL units that are read.
+func FuzzParameterSets(f *testing.F) {
+	f.Add(unhex(f, "6764000cacd941419f9f011000000300100000030320f1429960"))
+	f.Add(unhex(f, spsH265))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if i, err := ParseH264SPS(b); err == nil {
+			require.Positive(t, i.Width)
+			require.Positive(t, i.Height)
+			require.LessOrEqual(t, max(i.Width, i.Height), MaxSize)
+			require.LessOrEqual(t, i.FrameNumBits, 16)
+			if h, ok := ParseH264Slice(b); ok {
+				h.Field(&i)
+			}
+		}
+		if i, err := ParseH265SPS(b); err == nil {
+			require.Positive(t, i.Width)
+			require.Positive(t, i.Height)
+			require.LessOrEqual(t, max(i.Width, i.Height), MaxSize)
+		}
+		if pps, sps, err := ParseH264PPS(b); err == nil {
+			require.LessOrEqual(t, pps, 255)
+			require.LessOrEqual(t, sps, 31)
+		}
+		if pps, sps, err := ParseH265PPS(b); err == nil {
+			require.LessOrEqual(t, pps, 63)
+			require.LessOrEqual(t, sps, 15)
+		}
+		if vps, err := ParseH265VPS(b); err == nil {
+			require.LessOrEqual(t, vps, 15)
+		}
+		H264RecoveryPoint(b)
+		ParseH264Slice(b)
+	})
+}

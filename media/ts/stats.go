@@ -1,0 +1,23 @@
+// Package ts holds what the MPEG-TS demuxer and muxer share (ISO/IEC 13818-1).
+package ts
+
+// Stats counts what a demuxer saw since it began. All are totals.
+type Stats struct {
+	Bytes            uint64 `json:"bytes"`             // taken in
+	Packets          uint64 `json:"packets"`           // transport stream packets
+	SyncLosses       uint64 `json:"sync_losses"`       // times the sync byte was lost
+	SkippedBytes     uint64 `json:"skipped_bytes"`     // bytes passed over to find it again
+	TransportErrors  uint64 `json:"transport_errors"`  // transport_error_indicator set
+	ContinuityErrors uint64 `json:"continuity_errors"` // gaps in continuity_counter
+	CRCErrors        uint64 `json:"crc_errors"`        // sections with a wrong CRC_32
+	TableErrors      uint64 `json:"table_errors"`      // PAT or PMT that can't be read
+	PESErrors        uint64 `json:"pes_errors"`        // PES that can't be read
+	UnitErrors       uint64 `json:"unit_errors"`       // access units that can't be read
+	Oversized        uint64 `json:"oversized"`         // PES, sections or units over the limit
+	UnknownPackets   uint64 `json:"unknown_packets"`   // on a PID that no table names
+	Scrambled        uint64 `json:"scrambled"`         // packets that are scrambled
+	Discontinuities  uint64 `json:"discontinuities"`   // jumps of the clock
+	Epochs           uint64 `json:"epochs"`            // epochs begun
+	Units            uint64 `json:"units"`             // access units given on
+	IgnoredTracks    uint64 `json:"ignored_tracks"`    // PIDs of the last PMT whose codec is not understood
+}
