@@ -1,0 +1,363 @@
+package mpegts
+
+import (
+	"time"
+
+	"brume/media"
+	"brume/media/ts"
+)
+
+const (
+	// maxGap is how far a time may be ahead of the program before it counts as a jump. A
+	// shorter gap is a pause of the source.
+	maxGap = 5 * media.ClockRate
+	// maxHeld is for how long units are held to see whether all tracks jump, in media time
+	// and in time of arrival.
+	maxHeld     = media.ClockRate
+	maxHeldTime = time.Second
+	// maxOffset bounds the distance of PTS from DTS.
+	maxOffset = 10 * media.ClockRate
+	// maxStrays bounds the units of a track that are dropped because it did not follow a jump.
+	maxStrays = 250
+)
+
+// clock is the one clock of the program (ISO/IEC 13818-1 2.4.2.1). Timestamps of all
+// PIDs are unwrapped to what is nearest to its last reference.
+type clock struct {
+	ref     int64 // DTS accepted last, unwrapped
+	haveRef bool
+	gen     uint32 // how often the clock jumped
+
+	pcr      int64 // last program_clock_reference_base, 33 bits
+	havePCR  bool
+	pcrMoved bool  // it jumped lately
+	movedTo  int64 // where
+
+	held      queue // units behind a jump that is not sure yet, or that not all tracks made
+	heldSince time.Duration
+}
+
+// timing is what the clock knows of one stream.
+type timing struct {
+	known   bool // lastDTS is one
+	lastDTS int64
+	offset  int64 // PTS - DTS of the last unit
+	dur     int64 // between units, estimated
+	steady  bool  // dur was seen, not only told
+	gen     uint32
+	strays  int
+
+	heldUnits int
+	heldFirst int64
+	heldLast  int64
+	jumped    int64 // by how much heldFirst is off
+	sure      bool  // a second time agrees
+	off       int64 // by how much the last time told was wrong
+}
+
+// distance is a - b on the circle of 33 bits, in the shorter direction.
+func distance(a, b int64) int64 {
+	d := (a - b) & (ts.Wrap - 1)
+	if d >= ts.Wrap/2 {
+		d -= ts.Wrap
+	}
+	return d
+}
+
+// unwrap turns a timestamp of 33 bits into a time of the program.
+func (c *clock) unwrap(t int64) int64 {
+	if !c.haveRef {
+		c.ref, c.haveRef = t&(ts.Wrap-1), true
+	}
+	return c.ref + distance(t, c.ref)
+}
+
+// tickPCR takes a program_clock_reference_base (ISO/IEC 13818-1 2.4.3.5). It does not
+// decide on a jump, but vouches for one that timestamps make.
+func (c *clock) tickPCR(pcr int64) {
+	if c.havePCR {
+		if d := distance(pcr, c.pcr); d < 0 || d > maxGap {
+			c.pcrMoved, c.movedTo = true, pcr
+		} else if c.pcrMoved && distance(pcr, c.movedTo) > 2*media.ClockRate {
+			c.pcrMoved = false
+		}
+	}
+	c.pcr, c.havePCR = pcr, true
+}
+
+// pcrVouches tells that the PCR jumped lately to where t is.
+func (c *clock) pcrVouches(t int64) bool {
+	d := distance(t, c.pcr)
+	return c.pcrMoved && d > -2*media.ClockRate && d < 2*maxGap
+}
+
+// expect is when the next unit is due.
+func (t *timing) expect() int64 {
+	last := t.lastDTS
+	if t.heldUnits > 0 {
+		last = t.heldLast
+	}
+	if t.dur <= 0 {
+		return last + media.ClockRate/25
+	}
+	return last + t.dur
+}
+
+// stamped takes a video unit with the time of its PES, if it has one.
+func (s *stream) stamped(u *unit, t stamp, ok bool, rate float64) error {
+	if !s.usable(u) {
+		return nil
+	}
+	if rate > 0 && !s.steady {
+		s.dur = int64(media.ClockRate / rate)
+	}
+	if !ok {
+		if !s.known {
+			s.d.stats.PESErrors++ // no time has been told
+			return nil
+		}
+		u.dts = s.expect()
+		u.pts = u.dts + s.offset
+		return s.d.judge(u, false)
+	}
+	u.dts = s.d.unwrap(t.dts)
+	offset := distance(t.pts, t.dts)
+	if offset > maxOffset || offset < -maxOffset {
+		s.d.stats.PESErrors++
+		if pts := s.d.unwrap(t.pts); s.known && abs(pts-s.lastDTS) < abs(u.dts-s.lastDTS) {
+			u.dts = pts
+		}
+		offset = 0
+	}
+	u.pts = u.dts + offset
+	return s.d.judge(u, true)
+}
+
+// stampedAudio takes an audio unit. timed: its time was told by a PES, not counted on.
+func (s *stream) stampedAudio(u *unit, t int64, timed bool, dur int64) error {
+	if !s.usable(u) {
+		return nil
+	}
+	if timed {
+		s.off = 0
+	}
+	s.dur = dur
+	u.dts = s.d.unwrap(t) - s.off
+	u.pts = u.dts
+	return s.d.judge(u, timed)
+}
+
+// stampedData takes a unit of a data track, which never decides on the clock.
+func (s *stream) stampedData(u *unit, t stamp, ok bool) error {
+	d := s.d
+	switch {
+	case ok && !d.haveRef:
+		d.unwrap(t.dts)
+	case !d.haveRef && d.havePCR:
+		d.unwrap(d.pcr)
+	case !d.haveRef:
+		d.stats.PESErrors++
+		return nil
+	}
+	u.dts = d.ref
+	if ok {
+		if dts := d.unwrap(t.dts); abs(dts-d.ref) <= 2*maxGap {
+			u.dts = dts
+		}
+	}
+	u.pts = u.dts
+	return d.pass(u)
+}
+
+// usable tells whether a decoder can take the unit: it, or one before it, is one to start at.
+func (s *stream) usable(u *unit) bool {
+	s.lastParams = u.params
+	if !s.ready && u.random {
+		s.ready = true
+		s.d.becameReady()
+	}
+	return s.ready
+}
+
+// judge lets a unit pass whose time goes on from those before. A jump is held back until a
+// second time agrees, so that one wrong timestamp does no harm.
+func (d *Demuxer) judge(u *unit, timed bool) error {
+	s := u.s
+	if !s.known {
+		s.known, s.gen = true, d.gen
+		return d.accept(u)
+	}
+	if s.gen != d.gen { // the other tracks made a jump that this one has not made yet
+		if abs(u.dts-d.ref) > maxGap && s.strays < maxStrays {
+			s.strays++
+			d.stats.UnitErrors++
+			return nil
+		}
+		s.gen, s.strays = d.gen, 0
+		return d.accept(u)
+	}
+	fits := u.dts > s.lastDTS && u.dts <= max(s.lastDTS, d.ref)+maxGap
+	switch {
+	case s.heldUnits == 0 && (fits || !timed):
+		return d.accept(u)
+	case s.heldUnits == 0:
+		return d.hold(u)
+	case !timed:
+		return d.hold(u)
+	case fits:
+		if err := d.refute(s, u.dts); err != nil {
+			return err
+		}
+		return d.accept(u)
+	case u.dts > s.heldLast && u.dts <= s.heldLast+maxGap:
+		s.sure = true
+		return d.hold(u)
+	default: // neither here nor there
+		if err := d.refute(s, media.NoPTS); err != nil {
+			return err
+		}
+		return d.hold(u)
+	}
+}
+
+func (d *Demuxer) accept(u *unit) error {
+	s := u.s
+	if step := u.dts - s.lastDTS; step > 0 && step < media.ClockRate && s.kind() == media.Video {
+		s.dur, s.steady = step, true
+	}
+	s.lastDTS, s.offset = u.dts, u.pts-u.dts
+	d.ref = u.dts
+	return d.pass(u)
+}
+
+// hold keeps a unit whose time has jumped.
+func (d *Demuxer) hold(u *unit) error {
+	s := u.s
+	if s.heldUnits == 0 {
+		s.heldFirst, s.jumped, s.sure = u.dts, u.dts-s.expect(), d.pcrVouches(u.dts)
+		if len(d.held.units) == 0 {
+			d.heldSince = d.now
+		}
+	}
+	s.heldUnits++
+	s.heldLast = u.dts
+	d.held.push(u)
+	return d.settle(false)
+}
+
+// settle decides on what is held: a jump begins a new epoch when it is sure and all tracks
+// have made it, or have had time for it.
+func (d *Demuxer) settle(force bool) error {
+	sure, all := false, true
+	over := force || d.held.full() || d.now-d.heldSince >= maxHeldTime
+	var first *stream
+	for _, s := range d.streams {
+		switch {
+		case s.kind() == media.Data || !s.known:
+		case s.heldUnits > 0:
+			sure = sure || s.sure || first != nil && abs(s.heldFirst-first.heldFirst) < maxGap
+			over = over || s.heldLast-s.heldFirst >= maxHeld
+			first = s
+		case s.gen == d.gen && d.ref-s.lastDTS < 2*media.ClockRate:
+			all = false
+		}
+	}
+	if sure && (all || over) {
+		return d.jump()
+	}
+	if !over {
+		return nil
+	}
+	for _, s := range d.streams {
+		if s.heldUnits > 0 {
+			s.off += s.jumped // units may follow whose time is counted from the wrong one
+		}
+		if err := d.refute(s, media.NoPTS); err != nil {
+			return err
+		}
+	}
+	d.held.reset()
+	return nil
+}
+
+// refute lets the held units of a stream pass, at the times at which they were due; next
+// is the time of the unit that follows, if it is known.
+func (d *Demuxer) refute(s *stream, next int64) error {
+	n := s.heldUnits
+	if n == 0 {
+		return nil
+	}
+	d.stats.PESErrors++
+	s.heldUnits = 0
+	last := s.lastDTS
+	tight := next != media.NoPTS && s.heldLast-s.jumped >= next
+	units := d.held.units
+	d.held.units = units[:0]
+	for i, k := 0, int64(0); i < len(units); i++ {
+		u := units[i]
+		if u.s != s {
+			d.held.units = append(d.held.units, u)
+			continue
+		}
+		k++
+		at := u.dts - s.jumped
+		if tight {
+			at = last + (next-last)*k/int64(n+1)
+		}
+		at = max(at, s.lastDTS+1)
+		u.pts += at - u.dts
+		u.dts = at
+		u.payload = d.held.payload(&u)
+		if err := d.accept(&u); err != nil {
+			return err
+		}
+	}
+	if len(d.held.units) == 0 {
+		d.held.reset()
+	}
+	return nil
+}
+
+// jump begins a new epoch with what is held.
+func (d *Demuxer) jump() error {
+	d.stats.Discontinuities++
+	if !d.open {
+		if err := d.begin(&d.pending); err != nil { // what came before the jump
+			return err
+		}
+	}
+	d.pending.reset()
+	d.gen++
+	d.pcrMoved = false
+	for _, s := range d.streams {
+		if s.heldUnits > 0 {
+			s.gen, s.lastDTS, s.heldUnits, s.off = d.gen, s.heldLast, 0, 0
+			d.ref = s.heldLast
+		}
+	}
+	return d.begin(&d.held)
+}
+
+// shift moves the program by n ticks.
+func (d *Demuxer) shift(n int64) {
+	d.ref += n
+	d.changeRef, d.readyRef = d.ref, d.ref
+	for _, q := range []*queue{&d.pending, &d.held} {
+		for i := range q.units {
+			q.units[i].dts += n
+			q.units[i].pts += n
+		}
+	}
+	for _, s := range d.streams {
+		s.lastDTS += n
+		s.heldFirst += n
+		s.heldLast += n
+	}
+}
+
+func abs(n int64) int64 {
+	if n < 0 {
+		return -n
+	}
+	return n
+}

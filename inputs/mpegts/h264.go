@@ -1,0 +1,162 @@
+package mpegts
+
+import (
+	"brume/media"
+	"brume/media/h26x"
+)
+
+// quickRecovery is up to which recovery_frame_cnt a recovery point is one of random access
+// by itself. Longer ones, as of intra refresh, count where the parameter sets are repeated.
+const quickRecovery = 2
+
+// h264 finds the boundaries of H.264 access units (ITU-T H.264 7.4.1.2).
+type h264 struct {
+	sets paramSets
+	sps  [32]h26x.H264SPSInfo
+
+	h264Unit
+}
+
+// h264Unit is what is known of the unit at hand.
+type h264Unit struct {
+	pictures int // 2: both fields
+	params   *params
+	rate     float64
+	idr      bool
+	intra    bool // all slices of the first picture are intra
+	hasSPS   bool
+	hasPPS   bool
+	recovery int // recovery_frame_cnt + 1, 0: no recovery point
+	delimit  bool
+	field    bool
+	bottom   bool
+	frameNum uint32
+}
+
+func newH264() *h264 { return &h264{} }
+
+func (*h264) kind(first byte) uint8 { return first & 0x1F }
+func (h *h264) empty() bool         { return h.pictures == 0 }
+func (h *h264) half() bool          { return h.pictures == 1 && h.field }
+
+func (h *h264) starts(b []byte) bool {
+	switch b[0] & 0x1F {
+	case h26x.H264Slice, h26x.H264PartA, h26x.H264IDR:
+		return len(b) < 2 || b[1]&0x80 != 0 // first_mb_in_slice is 0
+	case 3, 4: // data partitions B and C
+		return false
+	default:
+		return true
+	}
+}
+
+func (h *h264) look(kind uint8, b []byte) meaning {
+	switch kind {
+	case h26x.H264Slice, h26x.H264PartA, h26x.H264IDR:
+		return h.slice(kind, b)
+	case h26x.H264SPS, h26x.H264PPS:
+		if !h.set(kind, b) {
+			return bad
+		}
+		h.hasSPS = h.hasSPS || kind == h26x.H264SPS && h.pictures == 0
+		h.hasPPS = h.hasPPS || kind == h26x.H264PPS && h.pictures == 0
+	case h26x.H264SEI:
+		if h.pictures == 0 {
+			if n, ok := h26x.H264RecoveryPoint(b); ok {
+				h.recovery = int(n) + 1
+			}
+		}
+	case h26x.H264AUD:
+		h.delimit = h.pictures > 0
+		if h.delimit {
+			return delimiter
+		}
+		return drop
+	case h26x.H264Filler:
+		return drop
+	default:
+		if kind < h26x.H264Prefix || kind > h26x.H264Reserved {
+			return part
+		}
+	}
+	if h.pictures > 0 {
+		return before
+	}
+	return part
+}
+
+// set keeps a parameter set. It returns false for one that can't be true.
+func (h *h264) set(kind uint8, b []byte) bool {
+	if h.sets.known(kind, b) {
+		return true
+	}
+	if kind == h26x.H264PPS {
+		id, sps, err := h26x.ParseH264PPS(b)
+		return err == nil && h.sets.store(kind, id, sps, b)
+	}
+	s, err := h26x.ParseH264SPS(b)
+	if err != nil || !h.sets.store(kind, s.ID, 0, b) {
+		return false
+	}
+	h.sps[s.ID] = s
+	return true
+}
+
+// slice takes a slice. Another picture begins where a slice of macroblock 0 follows one of
+// the picture at hand, or any slice follows a delimiter.
+func (h *h264) slice(kind uint8, b []byte) meaning {
+	s, ok := h26x.ParseH264Slice(b)
+	if !ok {
+		return bad
+	}
+	var info *h26x.H264SPSInfo
+	if pps := h.sets.find(h26x.H264PPS, s.PPS); pps != nil {
+		if h.sets.find(h26x.H264SPS, int(pps.ref)) != nil {
+			info = &h.sps[pps.ref]
+		}
+	}
+	if h.pictures > 0 && s.FirstMB != 0 && !h.delimit {
+		h.intra = h.intra && (s.Intra || h.pictures > 1)
+		return part
+	}
+	var num uint32
+	var field, bottom bool
+	if info != nil {
+		num, field, bottom = s.Field(info)
+	}
+	if h.pictures > 0 {
+		// 3.30: two fields of opposite parity with one frame_num make a frame.
+		if h.half() && field && bottom != h.bottom && num == h.frameNum && kind != h26x.H264IDR {
+			h.pictures, h.delimit = 2, false
+			return second
+		}
+		return boundary
+	}
+	h.pictures = 1
+	h.idr = kind == h26x.H264IDR
+	h.intra = s.Intra
+	h.field, h.bottom, h.frameNum = field, bottom, num
+	h.params = h.sets.params(media.H264, h26x.H264SPS, h26x.H264PPS)
+	if info == nil {
+		h.params = nil // no decoder could read it
+	} else {
+		h.rate = info.FrameRate
+	}
+	return picture
+}
+
+func (h *h264) close() unitInfo {
+	u := unitInfo{params: h.params, rate: h.rate}
+	headers := h.hasSPS && h.hasPPS
+	switch {
+	case h.pictures == 0:
+	case h.idr:
+		u.random = true
+	case h.recovery > 0:
+		u.random = h.recovery <= 1+quickRecovery || headers
+	default:
+		u.random = h.intra && headers
+	}
+	h.h264Unit = h264Unit{}
+	return u
+}

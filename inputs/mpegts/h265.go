@@ -1,0 +1,136 @@
+package mpegts
+
+import (
+	"brume/media"
+	"brume/media/h26x"
+)
+
+// h265 finds the boundaries of H.265 access units (ITU-T H.265 7.4.2.4.4).
+type h265 struct {
+	sets paramSets
+	sps  [16]h26x.H265SPSInfo
+
+	h265Unit
+}
+
+// h265Unit is what is known of the unit at hand.
+type h265Unit struct {
+	picture bool
+	random  bool
+	delimit bool
+	params  *params
+	rate    float64
+}
+
+func newH265() *h265 { return &h265{} }
+
+func (*h265) kind(first byte) uint8 { return first >> 1 & 0x3F }
+func (h *h265) empty() bool         { return !h.picture }
+func (*h265) half() bool            { return false } // a field is an access unit of its own
+
+func (h *h265) starts(b []byte) bool {
+	switch kind := h.kind(b[0]); {
+	case kind <= h26x.H265VCLLast:
+		return len(b) < 3 || b[2]&0x80 != 0 // first_slice_segment_in_pic_flag
+	case kind == h26x.H265SuffixSEI:
+		return false
+	default:
+		return true
+	}
+}
+
+func (h *h265) look(kind uint8, b []byte) meaning {
+	if len(b) < 3 {
+		switch kind {
+		case h26x.H265EndOfSeq, h26x.H265EndOfFile:
+			return part
+		case h26x.H265AUD, h26x.H265Filler:
+		default:
+			return bad
+		}
+	}
+	layer := 0
+	if len(b) >= 2 {
+		layer = int(b[0]&1)<<5 | int(b[1]>>3)
+	}
+	switch {
+	case kind <= h26x.H265VCLLast:
+		if layer > 0 {
+			return part
+		}
+		return h.slice(kind, b)
+	case kind == h26x.H265Filler:
+		return drop
+	case layer > 0:
+		return part
+	case kind >= h26x.H265VPS && kind <= h26x.H265PPS:
+		if !h.set(kind, b) {
+			return bad
+		}
+	case kind == h26x.H265AUD:
+		h.delimit = h.picture
+		if h.delimit {
+			return delimiter
+		}
+		return drop
+	case kind == h26x.H265SEI, kind >= 41 && kind <= 44, kind >= 48 && kind <= 55:
+	default:
+		return part
+	}
+	if h.picture {
+		return before
+	}
+	return part
+}
+
+// set keeps a parameter set. It returns false for one that can't be true.
+func (h *h265) set(kind uint8, b []byte) bool {
+	if h.sets.known(kind, b) {
+		return true
+	}
+	switch kind {
+	case h26x.H265VPS:
+		id, err := h26x.ParseH265VPS(b)
+		return err == nil && h.sets.store(kind, id, 0, b)
+	case h26x.H265PPS:
+		id, sps, err := h26x.ParseH265PPS(b)
+		return err == nil && h.sets.store(kind, id, sps, b)
+	}
+	s, err := h26x.ParseH265SPS(b)
+	if err != nil || !h.sets.store(kind, s.ID, 0, b) {
+		return false
+	}
+	h.sps[s.ID] = s
+	return true
+}
+
+func (h *h265) slice(kind uint8, b []byte) meaning {
+	first := b[2]&0x80 != 0
+	if h.picture {
+		if first || h.delimit {
+			return boundary
+		}
+		return part
+	}
+	h.picture = true
+	h.random = kind >= h26x.H265BLAFirst && kind <= h26x.H265IRAPLast
+	h.params = h.sets.params(media.H265, h26x.H265VPS, h26x.H265SPS, h26x.H265PPS)
+	r := h26x.NewReader(b[2:])
+	r.Skip(1)
+	if h.random {
+		r.Skip(1) // no_output_of_prior_pics_flag
+	}
+	pps := h.sets.find(h26x.H265PPS, int(r.UE()))
+	if pps == nil || r.Err() || h.sets.find(h26x.H265SPS, int(pps.ref)) == nil {
+		h.params = nil // no decoder could read it
+	} else {
+		h.rate = h.sps[pps.ref].FrameRate
+	}
+	return picture
+}
+
+func (h *h265) close() unitInfo {
+	u := unitInfo{params: h.params, rate: h.rate, random: h.picture && h.random}
+	h.h265Unit = h265Unit{}
+	return u
+}

@@ -1,0 +1,45 @@
+package mpegts
+
+const (
+	// maxQueue bounds what is held, in bytes and units.
+	maxQueue      = 8 << 20
+	maxQueueUnits = 8192
+	// keepQueue is the memory that is kept for the next time, in bytes.
+	keepQueue = 256 << 10
+)
+
+// unit is an access unit on its way to the sink.
+type unit struct {
+	s        *stream
+	params   *params
+	dts, pts int64
+	random   bool
+	payload  []byte // valid during the call; not used while the unit is in a queue
+	at, size int    // in queue.data
+}
+
+// queue holds units with copies of their payloads.
+type queue struct {
+	units []unit
+	data  []byte
+}
+
+func (q *queue) push(u *unit) {
+	c := *u
+	c.payload = nil
+	c.at, c.size = len(q.data), len(u.payload)
+	q.data = append(q.data, u.payload...)
+	q.units = append(q.units, c)
+}
+
+func (q *queue) payload(u *unit) []byte { return q.data[u.at : u.at+u.size] }
+
+func (q *queue) full() bool { return len(q.data) >= maxQueue || len(q.units) >= maxQueueUnits }
+
+func (q *queue) reset() {
+	if cap(q.data) > keepQueue {
+		q.data = nil
+	}
+	clear(q.units)
+	q.units, q.data = q.units[:0], q.data[:0]
+}

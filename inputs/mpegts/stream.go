@@ -1,0 +1,221 @@
+package mpegts
+
+import (
+	"brume/media"
+	"brume/media/ts"
+)
+
+// maxPES bounds a PES and a video access unit, in bytes.
+const maxPES = 8 << 20
+
+// params are the codec parameters of an access unit. They never change once made.
+type params struct {
+	codec  media.Codec
+	config []byte
+}
+
+// The states of PES reassembly.
+const (
+	pesIdle = iota // wait for the next PES to begin
+	pesHead
+	pesBody
+	pesDone // as long as its header said
+)
+
+// The ways in which a PES ends.
+const (
+	endLength    = iota // as long as its header says; what follows is not known yet
+	endContinued        // another begins, and goes on with the same access unit
+	endNext             // another begins, with an access unit of its own
+	endAll              // nothing follows
+)
+
+// parser takes the payload of the PES of one stream apart.
+type parser interface {
+	// begin says that a PES begins, with size bytes of payload (-1: not known).
+	begin(t stamp, size int)
+	// add takes payload.
+	add(p []byte) error
+	// end says how the PES is over. It may be called again when more is known.
+	end(how int) error
+	// lose says that bytes are missing; inside: in the PES at hand.
+	lose(inside bool) error
+	// pending tells how many bytes are held.
+	pending() int
+}
+
+// noPES is the parser of a stream of sections.
+type noPES struct{}
+
+func (noPES) begin(stamp, int) {}
+func (noPES) add([]byte) error { return nil }
+func (noPES) end(int) error    { return nil }
+func (noPES) lose(bool) error  { return nil }
+func (noPES) pending() int     { return 0 }
+
+// stream is one elementary stream of the program.
+type stream struct {
+	d    *Demuxer
+	slot *slot
+	pid  uint16
+	format
+	parser parser
+	gone   bool // no longer in the PMT
+
+	state int
+	head  []byte // of a PES header that is not whole yet
+	left  int    // bytes of payload still to come, -1: up to the next PES
+	size  int    // bytes of payload that came
+
+	timing
+	ready bool    // a decoder could start
+	track int     // in the running epoch, -1: not in it
+	given *params // those of the running epoch
+
+	lastParams *params // those of the last unit
+}
+
+func newStream(d *Demuxer, e element) *stream {
+	s := &stream{d: d, pid: e.pid, format: e.format, track: -1}
+	switch e.codec {
+	case media.H264, media.H265:
+		s.parser = newVideo(s)
+	case media.SCTE35:
+		s.parser = noPES{}
+		s.ready = true
+	case media.KLV:
+		s.parser = &klv{s: s}
+		s.ready = true
+	default:
+		s.parser = newAudio(s)
+	}
+	if s.kind() == media.Data {
+		s.lastParams = &params{codec: e.codec}
+	}
+	return s
+}
+
+func (s *stream) kind() media.Kind { return s.codec.Kind() }
+
+// take takes the payload of a packet; start: a PES begins in it (ISO/IEC 13818-1 2.4.3.3).
+func (s *stream) take(p []byte, start bool) error {
+	if start {
+		if s.state == pesHead { // the last one was nothing but a header
+			s.d.stats.PESErrors++
+			s.state = pesIdle
+		}
+		s.head = s.head[:0]
+		return s.takeHead(p)
+	}
+	switch s.state {
+	case pesHead:
+		return s.takeHead(p)
+	case pesBody:
+		return s.takeBody(p)
+	default:
+		return nil
+	}
+}
+
+// takeHead reads the PES header, which may be spread over packets.
+func (s *stream) takeHead(p []byte) error {
+	b := p
+	if len(s.head) > 0 {
+		s.head = append(s.head, p...)
+		b = s.head
+	}
+	h, n, state := parsePES(b)
+	if state == pesShort {
+		if len(s.head) == 0 {
+			s.head = append(s.head, p...)
+			if err := s.endPES(nil); err != nil {
+				return err
+			}
+		}
+		s.state = pesHead
+		return nil
+	}
+	if state == pesGood && h.id != ts.StreamIDPadding && h.id != ts.StreamIDPrivate2 {
+		if err := s.endPES(b[n:]); err != nil {
+			return err
+		}
+		return s.begin(&h, b[n:])
+	}
+	switch state {
+	case pesBad:
+		s.d.stats.PESErrors++
+	case pesScrambled:
+		s.d.stats.Scrambled++
+	}
+	err := s.endPES(nil)
+	s.state = pesIdle
+	return err
+}
+
+// endPES ends the PES at hand because another one begins, with next.
+func (s *stream) endPES(next []byte) error {
+	if s.state == pesBody && s.left > 0 {
+		s.d.stats.PESErrors++ // shorter than its header says
+	}
+	s.state = pesIdle
+	if v, ok := s.parser.(*video); ok && len(next) > 0 && !v.startsUnit(next) {
+		return v.end(endContinued)
+	}
+	return s.parser.end(endNext)
+}
+
+func (s *stream) begin(h *pesHeader, p []byte) error {
+	s.state, s.left, s.size = pesBody, h.length, 0
+	s.parser.begin(h.stamp, h.length)
+	if h.length == 0 {
+		s.d.stats.UnitErrors++ // nothing in it
+	}
+	return s.takeBody(p)
+}
+
+func (s *stream) takeBody(p []byte) error {
+	if s.left >= 0 && len(p) > s.left {
+		p = p[:s.left]
+	}
+	s.size += len(p)
+	if s.size > maxPES || s.parser.pending()+len(p) > maxPES {
+		s.d.stats.Oversized++
+		s.state = pesIdle
+		return s.parser.lose(true)
+	}
+	if s.left < 0 {
+		return s.parser.add(p)
+	}
+	s.left -= len(p)
+	if err := s.parser.add(p); err != nil || s.left > 0 {
+		return err
+	}
+	s.state = pesDone
+	return s.parser.end(endLength)
+}
+
+// lose says that packets are missing; complete: the PES at hand is known to be whole.
+func (s *stream) lose(complete bool) error {
+	inside := false
+	switch {
+	case s.state == pesHead:
+		s.state = pesIdle
+	case s.state == pesBody && complete && s.left <= 0:
+		s.state = pesIdle
+		if err := s.parser.end(endNext); err != nil {
+			return err
+		}
+	case s.state == pesBody:
+		s.state = pesIdle
+		inside = true
+	}
+	return s.parser.lose(inside)
+}
+
+// finish gives on what is complete, as nothing follows.
+func (s *stream) finish() error {
+	if err := s.lose(s.slot.stuffed); err != nil {
+		return err
+	}
+	return s.parser.end(endAll)
+}
