@@ -1,0 +1,215 @@
+// Package mpegts multiplexes access units into a transport stream (ISO/IEC 13818-1) with one program.
+package mpegts
+
+import (
+	"errors"
+	"fmt"
+
+	"brume/media"
+	"brume/media/ts"
+)
+
+// Errors of the muxer.
+var (
+	// ErrMalformed means that a packet's payload is not what its codec says. Nothing of it was written.
+	ErrMalformed = errors.New("malformed access unit")
+	// ErrNoTracks means that none of the tracks can be carried.
+	ErrNoTracks = errors.New("no track is carried in MPEG-TS")
+)
+
+// PacketSize is the size of a transport stream packet, in bytes.
+const PacketSize = ts.PacketSize
+
+// Times in 90 kHz ticks.
+const (
+	tablesEvery = 500 * 90 // PAT and PMT
+	pcrEvery    = 40 * 90  // PCR, well below the 100 ms of the standard (2.7.2)
+	// muxDelay is how long before its decoding a unit's first byte is said to arrive: decoders
+	// have that time to receive it.
+	muxDelay = 200 * 90
+)
+
+const (
+	pmtPID   = 0x1000
+	firstPID = 0x100
+)
+
+// elementary is a track with its place in the stream.
+type elementary struct {
+	track      media.Track
+	index      int // in the epoch's tracks
+	pid        uint16
+	streamType byte
+	streamID   byte
+	section    bool // carried in sections instead of PES
+	cc         byte
+	marked     bool // discontinuity_indicator is still to be set
+	header     []byte
+	sets       []byte // parameter sets in Annex B form
+}
+
+// Muxer writes packets of one epoch. It allocates nothing in steady state.
+type Muxer struct {
+	streams    []*elementary // by index of the track; nil for one that is left out
+	pcr        *elementary   // the one that carries PCR
+	tables     []byte        // PAT and PMT packets
+	patCC      byte
+	pmtCC      byte
+	patMarked  bool
+	pmtMarked  bool
+	started    bool
+	lastTables int64
+	lastPCR    int64
+	clock      int64 // latest DTS written, what PCR is made from
+	scratch    []byte
+}
+
+// NewMuxer prepares for an epoch's tracks. Those that can't be carried are left out, and so are their packets.
+func NewMuxer(tracks []media.Track) (*Muxer, error) {
+	m := &Muxer{streams: make([]*elementary, len(tracks))}
+	used := map[uint16]bool{ts.PIDPAT: true, pmtPID: true}
+	var kept []*elementary
+	for i := range tracks {
+		e, err := newElementary(&tracks[i], i)
+		if err != nil {
+			continue // a track whose parameters can't be read is of no use to a player either
+		}
+		m.streams[i] = e
+		kept = append(kept, e)
+	}
+	if len(kept) == 0 {
+		return nil, ErrNoTracks
+	}
+	for _, e := range kept {
+		// The source's own PIDs are kept where they are usable: receivers may have been set up for them.
+		if p := e.track.PID; p >= ts.PIDFirstFree && p < ts.PIDNull && !used[p] {
+			e.pid = p
+			used[p] = true
+		}
+	}
+	next := uint16(firstPID)
+	for _, e := range kept {
+		for e.pid == 0 {
+			if !used[next] {
+				e.pid = next
+				used[next] = true
+			}
+			next++
+		}
+	}
+	m.pcr = leader(kept)
+	m.tables = buildTables(kept, m.pcr.pid)
+	// A new muxer follows another in the same connection when an epoch begins: its counters start anew, and say so.
+	m.Reset()
+	return m, nil
+}
+
+// leader is the first video, else the first audio, else the first track.
+func leader(all []*elementary) *elementary {
+	for _, kind := range []media.Kind{media.Video, media.Audio} {
+		for _, e := range all {
+			if e.track.Codec.Kind() == kind {
+				return e
+			}
+		}
+	}
+	return all[0]
+}
+
+// Reset begins a segment that can be played by itself: the next packet is preceded by PAT and PMT, continuity counters
+// begin at 0, and the first packet of each PID has its discontinuity_indicator set.
+func (m *Muxer) Reset() {
+	m.started = false
+	m.patCC, m.pmtCC = 0, 0
+	m.patMarked, m.pmtMarked = true, true
+	for _, e := range m.streams {
+		if e != nil {
+			e.cc, e.marked = 0, true
+		}
+	}
+}
+
+// WritePacket appends whole transport stream packets to dst: tables and PCR where they are due, then the unit. A packet of a track
+// that is left out adds nothing. After ErrMalformed dst is as it was.
+func (m *Muxer) WritePacket(dst []byte, p *media.Packet) ([]byte, error) {
+	if p.Track < 0 || p.Track >= len(m.streams) {
+		return dst, fmt.Errorf("%w: track %d of %d", ErrMalformed, p.Track, len(m.streams))
+	}
+	e := m.streams[p.Track]
+	if e == nil {
+		return dst, nil
+	}
+	unit, err := m.unit(e, p)
+	if err != nil {
+		return dst, err
+	}
+	if !m.started || p.DTS > m.clock || m.clock-p.DTS > media.ClockRate {
+		m.clock = p.DTS
+	}
+	lead := e == m.pcr
+	if !m.started || (lead && p.RandomAccess && e.track.Codec.Kind() == media.Video) || abs(m.clock-m.lastTables) >= tablesEvery {
+		dst = m.writeTables(dst)
+		m.lastTables = m.clock
+	}
+	due := !m.started || abs(m.clock-m.lastPCR) >= pcrEvery || (lead && p.RandomAccess && e.track.Codec.Kind() == media.Video)
+	if due && !lead {
+		dst = m.pcr.writePCR(dst, m.pcrNow())
+		m.lastPCR = m.clock
+	}
+	m.started = true
+	if e.section {
+		return e.writeSection(dst, unit), nil
+	}
+	pcr := int64(-1)
+	if due && lead {
+		pcr = m.pcrNow()
+		m.lastPCR = m.clock
+	}
+	return e.writePES(dst, p, unit, pcr), nil
+}
+
+// pcrNow is the program clock's base, 33 bits.
+func (m *Muxer) pcrNow() int64 { return (m.clock - muxDelay) & (1<<33 - 1) }
+
+func abs(v int64) int64 {
+	if v < 0 {
+		return -v
+	}
+	return v
+}
+
+// unit is the access unit as it stands in the PES; the slices are used once, in order.
+func (m *Muxer) unit(e *elementary, p *media.Packet) (pieces, error) {
+	switch e.track.Codec {
+	case media.H264, media.H265:
+		return m.annexB(e, p)
+	case media.AAC:
+		n := len(p.Payload) + len(e.header)
+		if n > 0x1fff {
+			return pieces{}, fmt.Errorf("%w: AAC frame of %d bytes", ErrMalformed, len(p.Payload))
+		}
+		h := e.header
+		h[3] = h[3]&0xfc | byte(n>>11)
+		h[4] = byte(n >> 3)
+		h[5] = byte(n)<<5 | 0x1f
+		return pieces{h, p.Payload}, nil
+	case media.Opus:
+		h := append(m.scratch[:0], 0x7f, 0xe0)
+		n := len(p.Payload)
+		for ; n >= 255; n -= 255 {
+			h = append(h, 255)
+		}
+		m.scratch = append(h, byte(n))
+		return pieces{m.scratch, p.Payload}, nil
+	case media.SCTE35:
+		if len(p.Payload) < 3 || len(p.Payload) > 4096 {
+			return pieces{}, fmt.Errorf("%w: section of %d bytes", ErrMalformed, len(p.Payload))
+		}
+	}
+	return pieces{nil, p.Payload}, nil
+}
+
+// pieces is a unit in two parts, so that what goes before the payload needs no copy of it.
+type pieces [2][]byte
+
+func (p *pieces) size() int { return len(p[0]) + len(p[1]) }
