@@ -1,0 +1,379 @@
+package hls
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+
+	"brume/buffer"
+	"brume/media"
+	"brume/outputs/fmp4"
+	"brume/outputs/mpegts"
+)
+
+// Bounds of what is kept, whatever a buffer says.
+const (
+	maxSegments   = 8192
+	maxParts      = 4096 // of a segment
+	maxDateRanges = 32
+	maxSplice     = 4096 // bytes of a splice_info_section (ANSI/SCTE 35 9.6: 12 bits of length)
+)
+
+var errMarks = errors.New("segment marks make no sense")
+
+// lane is a track that is delivered as an fMP4 rendition.
+type lane struct {
+	id     string // "v0", "a0", "a1", ...: kind, and position among the tracks of that kind
+	track  int
+	lead   bool // segments and parts are cut by this track
+	video  bool
+	params media.Params
+	codec  media.Codec
+	lang   string
+	init   []byte // initialization section
+}
+
+// epoch is what is known of an epoch. It never changes.
+type epoch struct {
+	id     uint64
+	tracks []media.Track
+	lanes  []lane // the lead track's first, if it can be carried
+	lead   int    // track
+}
+
+// newEpoch works out the renditions of an epoch. Tracks that can't be carried have none, and there is one of video at
+// most: the lead track, whose random access points the segments begin with.
+func newEpoch(id uint64, tracks []media.Track) *epoch {
+	e := &epoch{id: id, tracks: tracks, lead: -1}
+	for _, kind := range []media.Kind{media.Video, media.Audio} {
+		position := 0
+		for i := range tracks {
+			t := &tracks[i]
+			if t.Codec.Kind() != kind {
+				continue
+			}
+			if e.lead < 0 {
+				e.lead = i
+			}
+			if l, ok := newLane(t); ok && (kind == media.Audio || e.lead == i) {
+				l.id = kind.String()[:1] + strconv.Itoa(position)
+				l.track, l.lead = i, e.lead == i
+				e.lanes = append(e.lanes, l)
+			}
+			position++
+		}
+	}
+	return e
+}
+
+func newLane(t *media.Track) (lane, bool) {
+	if !fmp4.Supports(t.Codec) {
+		return lane{}, false
+	}
+	p, err := t.Params()
+	if err != nil || p.CodecString == "" {
+		return lane{}, false
+	}
+	init, err := fmp4.Init(t)
+	if err != nil {
+		return lane{}, false
+	}
+	return lane{video: t.Codec.Kind() == media.Video, params: p, codec: t.Codec, lang: t.Language, init: init}, true
+}
+
+// hasTS tells whether there is anything that a transport stream can carry.
+func (e *epoch) hasTS() bool {
+	return slices.ContainsFunc(e.lanes, func(l lane) bool { return mpegts.Supports(l.codec) })
+}
+
+// nominal is how long a sample is taken to last when nothing tells it, in ticks.
+func (l *lane) nominal() int64 {
+	switch {
+	case l.params.FrameDuration > 0:
+		return l.params.FrameDuration
+	case l.params.FrameRate >= 1 && l.params.FrameRate <= 1000:
+		return int64(media.ClockRate / l.params.FrameRate)
+	case l.video:
+		return media.ClockRate / 25
+	default:
+		return media.ClockRate / 50 // the usual Opus frame
+	}
+}
+
+// part is a complete part of a segment in one rendition: a fragment.
+type part struct {
+	number      uint32
+	first, end  uint64 // sequence numbers: first <= seq < end, of all tracks
+	start, stop int64  // decoding time of the first sample, and where the last one ends; ticks
+	independent bool   // begins with a random access point
+}
+
+// span is how a rendition lies in a segment.
+type span struct {
+	parts       []part // complete ones that have samples. Only appended to
+	samples     int
+	bytes       int64
+	start, stop int64 // of the segment so far, as in part
+	wall        int64 // wall clock of the first sample's presentation, Unix nanoseconds
+	independent bool
+
+	open     part // the running part, while has
+	has      bool
+	last     int64 // decoding time of the last sample
+	previous int64 // duration of the sample before it, 0 when not known
+}
+
+// segment is one media segment in all renditions.
+type segment struct {
+	number        uint64
+	epoch         *epoch
+	discontinuity uint32
+	first, end    uint64 // sequence numbers: first <= seq < end; end only when complete
+	complete      bool
+	parted        bool // the stream had parts when it began
+	wall          int64
+	part          uint32 // the running part
+	partFirst     uint64
+	spans         []span // as epoch.lanes
+	bytes         int64  // payload of all tracks
+	tsBytes       int64  // of the transport stream, about
+
+	leadStart, leadLast, leadPrevious, leadStop int64 // of the lead track, carried in fMP4 or not
+	leadSamples                                 int
+	independent                                 bool // the lead track begins with a random access point
+}
+
+// dateRange is a splice command.
+type dateRange struct {
+	seq     uint64
+	epoch   uint64
+	wall    int64
+	section []byte
+}
+
+// model is what playlists are made of. It is built from the entries of a buffer, one after the other; it asks for no
+// time and reads nothing. The same entries make the same model, from wherever it begins.
+type model struct {
+	segments []*segment // complete, numbered without gaps, oldest first
+	running  *segment
+	epoch    *epoch // newest
+	ranges   []dateRange
+	floor    uint64 // media sequence numbers below are not listed any more
+	faults   uint64 // how often marks made no sense
+}
+
+// reset forgets all but what must not go back.
+func (m *model) reset() { *m = model{floor: m.floor, faults: m.faults + 1} }
+
+// lost drops the running segment, after entries that could not be read.
+func (m *model) lost() { m.running = nil }
+
+// mark changes with all that shows.
+type mark struct {
+	complete int
+	first    uint64
+	running  *segment
+	part     uint32
+	ranges   int
+	faults   uint64
+}
+
+func (m *model) mark() mark {
+	k := mark{complete: len(m.segments), running: m.running, ranges: len(m.ranges), faults: m.faults}
+	if k.complete > 0 {
+		k.first = m.segments[0].number
+	}
+	if m.running != nil {
+		k.part = m.running.part
+	}
+	return k
+}
+
+// add takes the next entry. tracks tells the tracks of an epoch, payload the content of the entry. After an error that is errMarks the model
+// is empty, and goes on with the next segment that begins.
+func (m *model) add(e *buffer.Entry, tracks func(uint64) ([]media.Track, error), payload func() ([]byte, error)) error {
+	if e.Has(buffer.EpochEnd) {
+		if m.running != nil && m.running.epoch.id != e.Epoch {
+			m.reset()
+			return fmt.Errorf("%w: end of another epoch", errMarks)
+		}
+		m.complete(e)
+		return nil
+	}
+	switch s := m.running; {
+	case s == nil || e.Has(buffer.SegmentStart):
+		if !e.Has(buffer.SegmentStart) {
+			return nil // joined in the middle of a segment
+		}
+		if err := m.begin(e, tracks); err != nil {
+			return err
+		}
+	case e.Segment != s.number || e.Epoch != s.epoch.id || e.Part != s.part && e.Part != s.part+1 || e.Part >= maxParts:
+		m.reset()
+		return fmt.Errorf("%w: segment %d part %d within segment %d part %d", errMarks, e.Segment, e.Part, s.number, s.part)
+	case e.Part != s.part:
+		s.endPart(e)
+		s.part, s.partFirst = e.Part, e.Seq
+	}
+	if m.running.epoch.tracks[e.Track].Codec == media.SCTE35 {
+		m.splice(e, payload)
+	}
+	m.running.add(e)
+	return nil
+}
+
+// begin completes the running segment and begins the next.
+func (m *model) begin(e *buffer.Entry, tracks func(uint64) ([]media.Track, error)) error {
+	m.complete(e)
+	if n := len(m.segments); n > 0 {
+		if last := m.segments[n-1]; e.Segment != last.number+1 || e.Epoch < last.epoch.id || e.Discontinuity < last.discontinuity {
+			backwards := e.Segment <= last.number
+			faults := m.faults
+			m.reset()
+			if backwards {
+				m.floor = 0
+			} else {
+				m.faults = faults // entries were lost on the way
+			}
+		}
+	}
+	if m.epoch == nil || m.epoch.id != e.Epoch {
+		t, err := tracks(e.Epoch)
+		if err != nil {
+			return err
+		}
+		m.epoch = newEpoch(e.Epoch, t)
+	}
+	if e.Track < 0 || e.Track >= len(m.epoch.tracks) {
+		m.reset()
+		return fmt.Errorf("%w: track %d", errMarks, e.Track)
+	}
+	m.running = &segment{
+		number: e.Segment, epoch: m.epoch, discontinuity: e.Discontinuity, first: e.Seq, parted: e.Has(buffer.PartStart),
+		wall: e.Wall, partFirst: e.Seq, spans: make([]span, len(m.epoch.lanes)),
+	}
+	return nil
+}
+
+// complete ends the running segment before an entry.
+func (m *model) complete(e *buffer.Entry) {
+	s := m.running
+	if s == nil {
+		return
+	}
+	s.endPart(e)
+	s.leadStop = s.leadLast + lastDuration(e, s, s.epoch.lead, true, s.leadPrevious, 0, media.ClockRate/25)
+	s.complete, s.end = true, e.Seq
+	m.running = nil
+	m.segments = append(m.segments, s)
+	if n := len(m.segments) - maxSegments; n > 0 {
+		m.segments = m.segments[n:]
+	}
+}
+
+// prune forgets what has left the buffer.
+func (m *model) prune(tail uint64) {
+	for len(m.segments) > 0 && m.segments[0].first < tail {
+		m.segments = m.segments[1:] // what snapshots share stays as it is
+	}
+	for len(m.ranges) > 0 && m.ranges[0].seq < tail {
+		m.ranges = m.ranges[1:]
+	}
+}
+
+// splice keeps a command for EXT-X-DATERANGE. A splice_null says nothing (ANSI/SCTE 35 9.7.1).
+func (m *model) splice(e *buffer.Entry, payload func() ([]byte, error)) {
+	if e.Length < 15 || e.Length > maxSplice {
+		return
+	}
+	b, err := payload()
+	if err != nil || len(b) < 15 || b[4]&0x80 == 0 && b[13] == 0 {
+		return
+	}
+	if len(m.ranges) == maxDateRanges {
+		m.ranges = m.ranges[1:]
+	}
+	m.ranges = append(m.ranges, dateRange{seq: e.Seq, epoch: e.Epoch, wall: presented(e), section: b})
+}
+
+// presented is the wall clock of an entry's presentation time, Unix nanoseconds.
+func presented(e *buffer.Entry) int64 {
+	offset := min(max(e.PTS-e.DTS, -math.MaxInt32), math.MaxInt32)
+	return e.Wall + int64(media.Duration(offset))
+}
+
+// add counts a packet in.
+func (s *segment) add(e *buffer.Entry) {
+	s.bytes += int64(e.Length)
+	// A PES header with both times, and what is left over of the last packet.
+	s.tsBytes += (int64(e.Length) + 19 + 183) / 184 * 188
+	if e.Track == s.epoch.lead {
+		if s.leadSamples == 0 {
+			s.leadStart, s.independent = e.DTS, e.Has(buffer.RandomAccess)
+		} else if d := e.DTS - s.leadLast; d > 0 {
+			s.leadPrevious = d
+		}
+		s.leadSamples++
+		s.leadLast = e.DTS
+	}
+	for i := range s.spans {
+		if s.epoch.lanes[i].track == e.Track {
+			s.spans[i].add(e, s)
+			return
+		}
+	}
+}
+
+func (p *span) add(e *buffer.Entry, s *segment) {
+	independent := e.Has(buffer.RandomAccess)
+	if p.samples == 0 {
+		p.start, p.wall, p.independent = e.DTS, presented(e), independent
+	} else if d := e.DTS - p.last; d > 0 {
+		p.previous = d
+	}
+	if !p.has {
+		p.has = true
+		p.open = part{number: s.part, first: s.partFirst, start: e.DTS, independent: independent}
+	}
+	p.samples++
+	p.bytes += int64(e.Length)
+	p.last = e.DTS
+}
+
+// endPart completes the running part before an entry, in the renditions that have samples in it.
+func (s *segment) endPart(next *buffer.Entry) {
+	for i := range s.spans {
+		p, l := &s.spans[i], &s.epoch.lanes[i]
+		if !p.has {
+			continue
+		}
+		p.has = false
+		d := lastDuration(next, s, l.track, l.video, p.previous, l.params.FrameDuration, l.nominal())
+		p.open.end, p.open.stop = next.Seq, max(p.last, p.open.start)+d
+		p.stop = p.open.stop
+		p.parts = append(p.parts, p.open)
+	}
+}
+
+// lastDuration is how long the last sample before a mark lasts, in ticks. For video that is up to the next packet, if the mark sits on
+// it, for audio the length of a frame. Else, and where the epoch ends, it is as long as the sample before it. Nothing but
+// the segment and the mark counts, so that it comes out the same whenever it is asked.
+func lastDuration(next *buffer.Entry, s *segment, track int, video bool, previous, frame, nominal int64) int64 {
+	const longest = math.MaxInt32
+	if video && track == s.epoch.lead && next.Track == track && next.Epoch == s.epoch.id {
+		last := s.leadLast
+		if d := next.DTS - last; d > 0 {
+			return min(d, longest)
+		}
+	}
+	switch {
+	case !video && frame > 0:
+		return min(frame, longest)
+	case previous > 0:
+		return min(previous, longest)
+	default:
+		return nominal
+	}
+}

@@ -1,0 +1,220 @@
+package hls
+
+import (
+	"fmt"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/bluenviron/gohlslib/v2/pkg/playlist"
+	"github.com/stretchr/testify/require"
+
+	"brume/buffer"
+	"brume/media"
+)
+
+// streamOf is a Stream with three seconds of a picture (if asked) and the given further tracks.
+func streamOf(t *testing.T, tracks ...media.Track) *Stream {
+	f := newFeed(t, buffer.Options{})
+	f.begin(tracks...)
+	next := make([]int64, len(tracks))
+	for n := range 100 {
+		for i := range tracks {
+			for ; next[i] <= int64(n)*3000; next[i] += 1920 {
+				if tracks[i].Codec.Kind() == media.Audio {
+					f.packet(media.Packet{Track: i, DTS: next[i], PTS: next[i], RandomAccess: true, Payload: make([]byte, 200)}, 0)
+				}
+			}
+		}
+		if tracks[0].Codec == media.H264 {
+			f.synthetic(n, n+1)
+		}
+	}
+	return f.stream(Options{})
+}
+
+func TestMultivariant(t *testing.T) {
+	lang := func(t media.Track, l string) media.Track {
+		t.Language = l
+		return t
+	}
+	const video = `CODECS="avc1.64001F%s",RESOLUTION=1280x720,FRAME-RATE=30.000%s` + "\nv0/index.m3u8\n"
+	item := func(group, name, rest string) string {
+		return `#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="audio-` + group + `",NAME="` + name + `"` + rest
+	}
+	aac, ac3 := "mp4a.40.2", "ac-3"
+	tests := []struct {
+		name   string
+		tracks []media.Track
+		want   []string
+		count  int // of variants
+	}{
+		{name: "picture alone", tracks: []media.Track{videoTrack}, count: 1, want: []string{fmt.Sprintf(video, "", "")}},
+		{name: "one audio", tracks: []media.Track{videoTrack, aacTrack}, count: 1, want: []string{
+			item(aac, "German", `,LANGUAGE="de",DEFAULT=YES,AUTOSELECT=YES,CHANNELS="2",URI="a0/index.m3u8"`), fmt.Sprintf(video, ","+aac, `,AUDIO="audio-mp4a.40.2"`),
+		}},
+		{name: "same language twice", tracks: []media.Track{videoTrack, aacTrack, aacTrack}, count: 1, want: []string{
+			item(aac, "German", ""), item(aac, "German 2", `,LANGUAGE="de",DEFAULT=NO`),
+		}},
+		{name: "no language", tracks: []media.Track{videoTrack, lang(aacTrack, ""), lang(aacTrack, "qqq")}, count: 1, want: []string{
+			item(aac, "Audio 1", ",DEFAULT=YES"), item(aac, "qqq", `,LANGUAGE="qqq"`),
+		}},
+		{name: "two codecs, the one for browsers first", tracks: []media.Track{videoTrack, ac3Track, aacTrack}, count: 2, want: []string{
+			item(ac3, "English", `,LANGUAGE="en",DEFAULT=YES,AUTOSELECT=YES,CHANNELS="2",URI="a0/index.m3u8"`), item(aac, "German", ""),
+			fmt.Sprintf(video, ","+aac, `,AUDIO="audio-mp4a.40.2"`) + "#EXT-X-STREAM-INF",
+		}},
+		{name: "audio that browsers can't play", tracks: []media.Track{videoTrack, mp2Track}, count: 2, want: []string{
+			fmt.Sprintf(video, ",mp4a.40.33", `,AUDIO="audio-mp4a.40.33"`), fmt.Sprintf(video, "", ""),
+		}},
+		{name: "audio only", tracks: []media.Track{aacTrack}, count: 1, want: []string{`CODECS="mp4a.40.2"` + "\na0/index.m3u8\n"}},
+		{name: "audio only, two languages", tracks: []media.Track{aacTrack, lang(aacTrack, "eng")}, count: 1, want: []string{
+			item(aac, "German", `,LANGUAGE="de",DEFAULT=YES,AUTOSELECT=YES,CHANNELS="2"`+"\n"),
+			item(aac, "English", `,LANGUAGE="en",DEFAULT=NO,AUTOSELECT=YES,CHANNELS="2",URI="a1/index.m3u8"`),
+			`CODECS="mp4a.40.2",AUDIO="audio-mp4a.40.2"` + "\na0/index.m3u8\n",
+		}},
+		{name: "a track that lies", tracks: []media.Track{videoTrack, {Codec: media.AAC, Config: []byte{0xff}}, aacTrack}, count: 1, want: []string{item(aac, "German", `,LANGUAGE="de",DEFAULT=YES,AUTOSELECT=YES,CHANNELS="2",URI="a1/index.m3u8"`)}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			s := streamOf(t, test.tracks...)
+			text := fetch(t, s, "index.m3u8")
+			for _, want := range test.want {
+				require.Contains(t, text, want)
+			}
+			var m playlist.Multivariant
+			require.NoError(t, m.Unmarshal([]byte(text)))
+			require.Len(t, m.Variants, test.count)
+			require.True(t, m.IndependentSegments)
+			for _, v := range m.Variants {
+				require.Positive(t, v.Bandwidth)
+				require.NotNil(t, v.AverageBandwidth)
+				require.LessOrEqual(t, *v.AverageBandwidth, v.Bandwidth)
+				fetch(t, s, v.URI)
+			}
+			var ts playlist.Multivariant
+			require.NoError(t, ts.Unmarshal([]byte(fetch(t, s, "ts/index.m3u8"))))
+			require.Len(t, ts.Variants, 1)
+		})
+	}
+}
+
+// BANDWIDTH is close to what really goes over the line.
+func TestBandwidth(t *testing.T) {
+	c := ffmpegClip(t, 8, strings.Fields(videoArgs+"-f lavfi -i sine"+h264Args+"-c:a aac -ar 48000")...)
+	f := newFeed(t, buffer.Options{})
+	f.begin(c.tracks...)
+	f.play(c, 0, nil)
+	require.NoError(t, f.w.EndEpoch())
+	s := f.stream(Options{})
+	for _, test := range []struct{ playlist, dir, media string }{{"index.m3u8", "v0/", "v0/index.m3u8"}, {"ts/index.m3u8", "ts/", "ts/media.m3u8"}} {
+		var m playlist.Multivariant
+		require.NoError(t, m.Unmarshal([]byte(fetch(t, s, test.playlist))))
+		bits := 0
+		for _, uri := range uris(fetch(t, s, test.media)) {
+			if strings.HasPrefix(uri, "seg-") {
+				bits += 8 * len(fetch(t, s, test.dir+uri))
+				if test.dir == "v0/" {
+					bits += 8 * len(fetch(t, s, "a0/"+uri))
+				}
+			}
+		}
+		require.InEpsilon(t, bits/8, *m.Variants[0].AverageBandwidth, 0.1, test.playlist)
+	}
+}
+
+func TestForcedCut(t *testing.T) {
+	f := newFeed(t, buffer.Options{SegmentMax: time.Second})
+	f.begin(videoTrack)
+	for n := range 100 {
+		p := video(n)
+		p.RandomAccess = n == 0
+		f.packet(p, 0)
+	}
+	s := f.stream(Options{})
+	require.NotContains(t, fetch(t, s, "index.m3u8"), "INDEPENDENT")
+	text := fetch(t, s, "v0/index.m3u8")
+	require.Equal(t, 1, strings.Count(text, "INDEPENDENT=YES"), text)
+}
+
+func TestEpochs(t *testing.T) {
+	small := ffmpegClip(t, 4, strings.Fields(videoArgs+"-f lavfi -i sine"+h264Args+"-c:a aac -ar 48000")...)
+	large := ffmpegClip(t, 4, strings.Fields("-f lavfi -i testsrc2=s=640x360:r=30 -f lavfi -i sine"+h264Args+"-c:a aac -ar 48000")...)
+	f := newFeed(t, buffer.Options{})
+	s := f.stream(Options{})
+	f.begin(small.tracks...)
+	f.play(small, 0, nil)
+	require.Contains(t, fetch(t, s, "index.m3u8"), "RESOLUTION=320x180")
+	f.begin(large.tracks...)
+	f.play(large, 5*90000, nil)
+	s.advance()
+	require.Contains(t, fetch(t, s, "index.m3u8"), "RESOLUTION=640x360", "the newest epoch")
+	for _, id := range []string{"v0", "a0"} {
+		text := fetch(t, s, id+"/index.m3u8")
+		require.Equal(t, 1, strings.Count(text, "#EXT-X-DISCONTINUITY\n#EXT-X-MAP"), text)
+		require.Equal(t, 2, strings.Count(text, "#EXT-X-MAP"))
+		require.Equal(t, 2, strings.Count(text, "#EXT-X-PROGRAM-DATE-TIME"))
+		require.Contains(t, text, "#EXT-X-DISCONTINUITY-SEQUENCE:0\n")
+	}
+	// The picture alone, after a while: audio renditions have gaps until they leave the playlist.
+	f.begin(videoTrack)
+	for n := range 1000 {
+		f.packet(video(n), f.clock+3000-int64(n)*3000)
+		if n == 100 {
+			s.advance()
+			require.Contains(t, fetch(t, s, "a0/index.m3u8"), "#EXT-X-GAP")
+			require.NotContains(t, fetch(t, s, "index.m3u8"), "EXT-X-MEDIA:")
+		}
+	}
+	s.advance()
+	require.Equal(t, http.StatusNotFound, get(t, s, "a0/index.m3u8").StatusCode)
+	text := fetch(t, s, "v0/index.m3u8")
+	require.Contains(t, text, "#EXT-X-DISCONTINUITY-SEQUENCE:2\n")
+	require.NotContains(t, text, "#EXT-X-DISCONTINUITY\n")
+	require.Equal(t, 30, len(regexp.MustCompile("(?m)^seg-").FindAllString(text, -1)), "half of the window")
+}
+
+func TestDateRange(t *testing.T) {
+	f := newFeed(t, buffer.Options{})
+	f.begin(videoTrack, media.Track{Codec: media.SCTE35, PID: 500})
+	section := []byte{0xfc, 0x30, 0x11, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xf0, 0, 5, 0, 0, 1, 2, 3, 4}
+	null := append([]byte(nil), section...)
+	null[13] = 0
+	for n := range 100 {
+		if n == 45 {
+			f.packet(media.Packet{Track: 1, DTS: 45 * 3000, PTS: 45 * 3000, Payload: section}, 0)
+			f.packet(media.Packet{Track: 1, DTS: 45 * 3000, PTS: 45 * 3000, Payload: null}, 0)
+			f.packet(media.Packet{Track: 1, DTS: 45 * 3000, PTS: 45 * 3000, Payload: section[:5]}, 0)
+		}
+		f.synthetic(n, n+1)
+	}
+	s := f.stream(Options{})
+	text := fetch(t, s, "v0/index.m3u8")
+	require.Equal(t, 1, strings.Count(text, "DATERANGE"), text)
+	want := fmt.Sprintf(`#EXT-X-DATERANGE:ID="scte35-%d-45",START-DATE="%s",SCTE35-CMD=0x%x`+"\n", s.current().epoch.id, testStart.Add(1500*time.Millisecond).UTC().Format(timeFormat), section)
+	require.Contains(t, text, want)
+	require.Contains(t, fetch(t, s, "v0/index.m3u8?_HLS_skip=YES"), want)
+}
+
+func TestProgramDateTime(t *testing.T) {
+	f := newFeed(t, buffer.Options{})
+	f.begin(videoTrack)
+	f.synthetic(0, 100)
+	text := fetch(t, f.stream(Options{}), "v0/index.m3u8")
+	require.Contains(t, text, "#EXT-X-PROGRAM-DATE-TIME:"+testStart.UTC().Format(timeFormat)+"\n")
+}
+
+func TestLanguage(t *testing.T) {
+	for code, want := range map[string][2]string{"ger": {"de", "German"}, "DEU": {"de", "German"}, "und": {}, "": {}, "e": {}, "xyz": {"xyz", "xyz"}, `a"b`: {}} {
+		tag, name := language(code)
+		require.Equal(t, want, [2]string{tag, name}, code)
+	}
+}
+
+func TestCanCarry(t *testing.T) {
+	require.Equal(t, Carried{FMP4: true, TS: true}, CanCarry(media.H264))
+	require.Equal(t, Carried{FMP4: true, TS: true}, CanCarry(media.AAC))
+	require.False(t, CanCarry(media.KLV).FMP4)
+	require.Equal(t, Carried{}, CanCarry("unknown"))
+}

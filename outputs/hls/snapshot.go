@@ -1,0 +1,259 @@
+package hls
+
+import (
+	"bytes"
+	"compress/gzip"
+	"slices"
+	"sync"
+	"time"
+
+	"brume/buffer"
+	"brume/media"
+)
+
+// header is what the buffer's header says.
+type header struct {
+	targetDuration int   // seconds, 0 until it is known
+	partTarget     int64 // ticks, 0: no parts
+	closed, ended  bool
+	window         int64 // ticks
+	tail           uint64
+}
+
+func headerOf(i *buffer.Info) header {
+	return header{
+		targetDuration: i.TargetDuration, partTarget: media.Ticks(i.PartTarget), window: media.Ticks(i.Window), tail: i.Tail,
+		closed: i.State == buffer.Closed, ended: i.State == buffer.Ended || i.State == buffer.Closed,
+	}
+}
+
+// snapshot is the model at one moment. It never changes, so what is rendered from it is the same for everybody.
+type snapshot struct {
+	header
+	segments []*segment // complete
+	listed   int        // index of the first that playlists show
+	running  *segment   // a copy, or nil
+	epoch    *epoch     // newest, nil before the first
+	ranges   []dateRange
+
+	superseded chan struct{} // closed when there is a newer one
+	mu         sync.Mutex
+	pages      map[pageKey]*page
+}
+
+// snapshot freezes the model. It decides what is listed: at most half of the window, so that what a player
+// has seen listed stays fetchable (RFC 8216 6.2.2), and never again what has left the playlist.
+func (m *model) snapshot(h header) *snapshot {
+	s := &snapshot{
+		header: h, segments: slices.Clip(m.segments), epoch: m.epoch, ranges: slices.Clone(m.ranges),
+		superseded: make(chan struct{}), pages: map[pageKey]*page{},
+	}
+	if m.running != nil {
+		c := *m.running
+		c.spans = slices.Clone(c.spans)
+		s.running = &c
+	}
+	n := len(s.segments)
+	if n == 0 {
+		return s
+	}
+	half := h.window / 2
+	if h.tail > 0 {
+		// Where the size bounds the buffer, the window is shorter.
+		half = min(half, media.Ticks(time.Duration(s.segments[n-1].wall-s.segments[0].wall))/2)
+	}
+	s.listed = n - 1
+	for sum := s.segments[n-1].duration(); s.listed > 0; s.listed-- {
+		if sum += s.segments[s.listed-1].duration(); sum > half || s.segments[s.listed-1].number < m.floor {
+			break
+		}
+	}
+	m.floor = s.segments[s.listed].number
+	return s
+}
+
+// list is what playlists show, complete segments only.
+func (s *snapshot) list() []*segment { return s.segments[s.listed:] }
+
+// last is the number of the last complete segment.
+func (s *snapshot) last() uint64 { return s.segments[len(s.segments)-1].number }
+
+// playable tells whether there is anything to put into a playlist.
+func (s *snapshot) playable() bool {
+	if s.targetDuration == 0 || len(s.segments) == 0 {
+		return false
+	}
+	for _, g := range s.list() {
+		if g.epoch.lead >= 0 && g.duration() > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// has tells whether a rendition is part of the playlists.
+func (s *snapshot) has(id string) bool {
+	if id == tsID {
+		return true
+	}
+	if s.epoch != nil && s.epoch.lane(id) >= 0 {
+		return true
+	}
+	for _, g := range s.list() {
+		if g.epoch.lane(id) >= 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// find returns a segment that is in the buffer.
+func (s *snapshot) find(epoch, number uint64) *segment {
+	if r := s.running; r != nil && r.number == number && r.epoch.id == epoch {
+		return r
+	}
+	if len(s.segments) == 0 || number < s.segments[0].number {
+		return nil
+	}
+	// The model keeps numbers without gaps.
+	if i := number - s.segments[0].number; i < uint64(len(s.segments)) && s.segments[i].epoch.id == epoch {
+		return s.segments[i]
+	}
+	return nil
+}
+
+// findEpoch returns an epoch that has a segment in the buffer.
+func (s *snapshot) findEpoch(id uint64) *epoch {
+	if s.epoch != nil && s.epoch.id == id {
+		return s.epoch
+	}
+	for _, g := range s.segments {
+		if g.epoch.id == id {
+			return g.epoch
+		}
+	}
+	return nil
+}
+
+// reached tells whether a playlist has a segment, or with a part that part (draft-pantos-hls-rfc8216bis 6.2.5.2).
+func (s *snapshot) reached(id string, number uint64, part int64) bool {
+	last := s.last()
+	if number == last && part >= 0 {
+		if g := s.segments[len(s.segments)-1]; part >= int64(len(s.parts(g, id))) {
+			number, part = number+1, 0 // counts as the first of the next segment
+		}
+	}
+	if number <= last {
+		return true
+	}
+	return part >= 0 && s.running != nil && s.running.number == number && part < int64(len(s.parts(s.running, id)))
+}
+
+// parts are those of a segment that are listed. One that is longer than PART-TARGET, because a packet came later than the writer
+// could foresee, is not, nor are those after it: the segment as a whole makes up for them.
+func (s *snapshot) parts(g *segment, id string) []part {
+	if s.partTarget == 0 || !g.parted {
+		return nil
+	}
+	p := g.span(id)
+	if p == nil {
+		return nil
+	}
+	for i := range p.parts {
+		if p.parts[i].stop-p.parts[i].start > s.partTarget {
+			return p.parts[:i]
+		}
+	}
+	return p.parts
+}
+
+// hint is the number of the part that comes next in a rendition.
+func (s *snapshot) hint(id string) (*segment, uint32, bool) {
+	g := s.running
+	if g == nil || s.partTarget == 0 || !g.parted || s.ended {
+		return nil, 0, false
+	}
+	p := g.span(id)
+	if p == nil || len(s.parts(g, id)) < len(p.parts) {
+		return nil, 0, false
+	}
+	// The first part of an epoch would stand before its initialization section.
+	if len(p.parts) == 0 && (len(s.segments) == 0 || s.segments[len(s.segments)-1].epoch != g.epoch) {
+		return nil, 0, false
+	}
+	return g, g.part, true
+}
+
+func (e *epoch) lane(id string) int {
+	return slices.IndexFunc(e.lanes, func(l lane) bool { return l.id == id })
+}
+
+// span returns how a rendition lies in the segment, nil if it does not exist in this epoch.
+func (g *segment) span(id string) *span {
+	if i := g.epoch.lane(id); i >= 0 {
+		return &g.spans[i]
+	}
+	return nil
+}
+
+// duration is that of the lead track, or where it has no samples of the longest rendition; ticks.
+func (g *segment) duration() int64 {
+	if g.leadSamples > 0 {
+		return max(g.leadStop-g.leadStart, 0)
+	}
+	var d int64
+	for i := range g.spans {
+		if g.spans[i].samples > 0 {
+			d = max(d, g.spans[i].stop-g.spans[i].start)
+		}
+	}
+	return d
+}
+
+// pageKey names a playlist.
+type pageKey struct {
+	kind Kind
+	id   string
+	skip bool // a delta update
+}
+
+// page is a rendered playlist.
+type page struct {
+	render sync.Once
+	plain  []byte
+	zip    sync.Once
+	zipped []byte
+}
+
+// page renders a playlist, once for everybody.
+func (s *snapshot) page(k pageKey) *page {
+	s.mu.Lock()
+	p := s.pages[k]
+	if p == nil {
+		p = &page{}
+		s.pages[k] = p
+	}
+	s.mu.Unlock()
+	p.render.Do(func() {
+		switch {
+		case k.kind == KindMultivariant && k.id == tsID:
+			p.plain = s.renderMultivariantTS()
+		case k.kind == KindMultivariant:
+			p.plain = s.renderMultivariant()
+		default:
+			p.plain = s.renderMedia(k.id, k.skip)
+		}
+	})
+	return p
+}
+
+func (p *page) gzip() []byte {
+	p.zip.Do(func() {
+		var b bytes.Buffer
+		w, _ := gzip.NewWriterLevel(&b, gzip.BestSpeed) // the level is valid
+		_, _ = w.Write(p.plain)                         // a bytes.Buffer takes all
+		_ = w.Close()
+		p.zipped = b.Bytes()
+	})
+	return p.zipped
+}
