@@ -1,0 +1,239 @@
+// Package listener is the SRT port: it answers handshakes, asks the controller about callers whose address is proven, and hands
+// those who are admitted over to a connection process. It runs no libsrt.
+package listener
+
+import (
+	"maps"
+	"net/netip"
+	"time"
+
+	"brume/srt"
+)
+
+// Bounds of the listener's tables.
+const (
+	maxPending    = 4096             // callers that wait for a verdict
+	maxPendingPer = 128              // of one address (IPv6: of one /64)
+	pendingTime   = 5 * time.Second  // for the controller to answer
+	servedTime    = 10 * time.Second // in which a repeated conclusion is no new caller
+	rejectTime    = 3 * time.Second  // in which a refused caller gets the same answer again
+)
+
+// caller is one connection attempt: the SRT socket of a peer.
+type caller struct {
+	peer   netip.AddrPort
+	socket uint32
+}
+
+// attempt is what is known of a caller whose address is proven.
+type attempt struct {
+	local   netip.AddrPort
+	hs      srt.Handshake // its conclusion
+	id      uint64        // of the request
+	state   attemptState
+	expires time.Time
+	code    srt.HandshakeType // of a rejection
+	size    int               // of its conclusion: no reply is larger
+}
+
+type attemptState uint8
+
+const (
+	waiting attemptState = iota
+	served
+	refused
+)
+
+// event is what a datagram calls for.
+type event uint8
+
+const (
+	nothing event = iota
+	answer        // the reply in core.out goes back
+	ask           // the controller has to judge the request in core.req
+	decline       // as answer, and the refusal is worth a line in the log
+)
+
+// core is the listener without its sockets: datagrams, verdicts and times go in, replies and requests come out.
+// It is not safe for concurrent use.
+type core struct {
+	baker    *baker
+	attempts map[caller]*attempt
+	requests map[uint64]caller
+	pending  map[netip.Prefix]int
+	nextID   uint64
+	stats    srt.ListenerStats
+	hs       srt.Handshake // scratch
+
+	out []byte      // the reply, valid until the next call
+	req srt.Request // the request
+}
+
+func newCore() *core {
+	return &core{
+		baker: newBaker(), attempts: map[caller]*attempt{}, requests: map[uint64]caller{}, pending: map[netip.Prefix]int{},
+		stats: srt.ListenerStats{Rejected: map[string]uint64{}}, out: make([]byte, srt.HandshakeSize),
+	}
+}
+
+// datagram takes what came from peer to local.
+func (c *core) datagram(b []byte, peer, local netip.AddrPort, now time.Time) event {
+	c.stats.Packets++
+	h := &c.hs
+	if !srt.IsHandshake(b) {
+		c.stats.Malformed++
+		return nothing
+	}
+	err := h.Unmarshal(b)
+	switch h.Type {
+	case srt.TypeInduction:
+		// Version 4 is how every induction begins; a reply is as long as its request at most.
+		c.stats.Inductions++
+		return c.induct(peer, local, now)
+	case srt.TypeConclusion:
+	default:
+		c.stats.Malformed++ // rendezvous among them: a listener does not take part in it
+		return nothing
+	}
+	if !c.baker.valid(h.Cookie, peer, local, now) {
+		c.stats.BadCookies++
+		return c.induct(peer, local, now)
+	}
+	c.stats.Conclusions++
+	key := caller{peer, h.SocketID}
+	if a := c.attempts[key]; a != nil {
+		c.stats.Duplicates++
+		if a.state == refused {
+			return c.reject(a, answer)
+		}
+		return nothing
+	}
+	a := &attempt{local: local, hs: *h, size: len(b)}
+	if err != nil {
+		c.stats.Malformed++
+		return c.refuse(key, a, srt.RejectBadRequest, now)
+	}
+	if code := unserved(h); code != 0 {
+		return c.refuse(key, a, code, now)
+	}
+	net := network(peer.Addr())
+	if len(c.requests) >= maxPending || c.pending[net] >= maxPendingPer {
+		c.stats.Dropped++
+		return nothing
+	}
+	c.nextID++
+	a.id, a.expires = c.nextID, now.Add(pendingTime)
+	c.attempts[key] = a
+	c.requests[a.id] = key
+	c.pending[net]++
+	c.req = request(a, peer)
+	return ask
+}
+
+// unserved is the code for a caller that can't be served whatever it asks for, or 0.
+func unserved(h *srt.Handshake) int {
+	switch {
+	case h.Version < 5 || !h.Ext.HasHSREQ:
+		return srt.RejectVersion
+	case h.Ext.Group:
+		return srt.RejectGroup
+	case h.Ext.Congestion() != "" && h.Ext.Congestion() != "live":
+		return srt.RejectCongestion
+	case h.Ext.Flags&srt.FlagStream != 0:
+		return srt.RejectMessageAPI
+	}
+	return 0
+}
+
+func request(a *attempt, peer netip.AddrPort) srt.Request {
+	e := &a.hs.Ext
+	return srt.Request{
+		ID: a.id, Peer: peer.String(), Local: a.local.String(), SocketID: a.hs.SocketID, StreamID: e.StreamID(),
+		PeerSRT: srt.VersionString(e.SRTVersion), Encrypted: e.HasKMREQ, KeyLength: e.KeyLength,
+		LatencyRcv: int(e.LatencyRcv), LatencySnd: int(e.LatencySnd),
+	}
+}
+
+func (c *core) induct(peer, local netip.AddrPort, now time.Time) event {
+	r := c.hs.Reply(srt.TypeInduction)
+	r.Cookie = c.baker.cookie(peer, local, now)
+	_, _ = r.MarshalTo(c.out)
+	return answer
+}
+
+// refuse remembers a refused caller for as long as it may repeat itself.
+func (c *core) refuse(key caller, a *attempt, code int, now time.Time) event {
+	a.state, a.expires, a.code = refused, now.Add(rejectTime), srt.HandshakeType(code)
+	if len(c.attempts) < 2*maxPending {
+		c.attempts[key] = a
+	}
+	c.stats.Rejected[srt.CodeName(code)]++
+	return c.reject(a, decline)
+}
+
+func (c *core) reject(a *attempt, e event) event {
+	r := a.hs.Reply(a.code)
+	r.Extension, r.Encryption = a.hs.Extension, a.hs.Encryption
+	_, _ = r.MarshalTo(c.out)
+	return e
+}
+
+// verdict ends the wait of a request. It returns the caller and its attempt, or nil when it is too late.
+// After a rejection the reply is in out.
+func (c *core) verdict(v *srt.Verdict, now time.Time) (caller, *attempt) {
+	key, ok := c.requests[v.ID]
+	if !ok {
+		return caller{}, nil
+	}
+	a := c.attempts[key]
+	c.unask(key, a)
+	if v.Reject != 0 {
+		c.refuse(key, a, v.Reject, now)
+		return key, a
+	}
+	a.state, a.expires = served, now.Add(servedTime)
+	c.stats.Handed++
+	return key, a
+}
+
+// forget lets a caller try again at once, after its hand-over failed.
+func (c *core) forget(key caller) { delete(c.attempts, key) }
+
+func (c *core) unask(key caller, a *attempt) {
+	delete(c.requests, a.id)
+	net := network(key.peer.Addr())
+	if c.pending[net]--; c.pending[net] <= 0 {
+		delete(c.pending, net)
+	}
+}
+
+// expire forgets what is over. A caller whose request nobody answered may ask again.
+func (c *core) expire(now time.Time) {
+	for key, a := range c.attempts {
+		if now.Before(a.expires) {
+			continue
+		}
+		if a.state == waiting {
+			c.unask(key, a)
+			c.stats.Dropped++
+		}
+		delete(c.attempts, key)
+	}
+}
+
+func (c *core) snapshot() srt.ListenerStats {
+	s := c.stats
+	s.Rejected = maps.Clone(c.stats.Rejected)
+	return s
+}
+
+// network is what counts as one place: an IPv4 address, or an IPv6 /64, which one host may use up freely.
+func network(a netip.Addr) netip.Prefix {
+	a = a.Unmap().WithZone("")
+	bits := 32
+	if a.Is6() {
+		bits = 64
+	}
+	p, _ := a.Prefix(bits) // the length is right
+	return p
+}

@@ -1,0 +1,354 @@
+package listener
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/netip"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"brume/control"
+	"brume/srt"
+)
+
+// port is one UDP socket of the listener.
+type port struct {
+	file  *os.File
+	local netip.AddrPort // as bound, possibly unspecified
+	fd    int
+}
+
+// listener is the shell around the core: sockets, the controller, idle children.
+type listener struct {
+	ctl *control.Conn
+	log *slog.Logger
+
+	mu       sync.Mutex
+	core     *core
+	ports    []*port
+	children map[uint64]*control.Conn // hand-over sockets of idle children
+	oob      []byte
+	refusals limiter
+	failures limiter
+}
+
+// Run answers the handshakes of a port until its control socket ends or ctx does. The controller sends the port's sockets
+// and the hand-over sockets of idle children over ctl.
+func Run(ctx context.Context, ctl *control.Conn, log *slog.Logger) error {
+	l := &listener{ctl: ctl, log: log, core: newCore(), children: map[uint64]*control.Conn{}}
+	l.refusals = limiter{log: log, text: "refused an SRT caller that can't be served"}
+	l.failures = limiter{log: log, text: "can't hand an SRT caller over"}
+	defer l.close()
+	stop := context.AfterFunc(ctx, func() { _ = ctl.Close() })
+	defer stop()
+	done := make(chan struct{})
+	defer close(done)
+	go l.tick(done)
+	for {
+		m, files, err := ctl.Recv()
+		if errors.Is(err, control.ErrMalformed) {
+			log.Error("the controller said something malformed", "error", err)
+			continue
+		}
+		if err != nil {
+			// Controller and guardian are gone, or we are told to end.
+			if errors.Is(err, io.EOF) || errors.Is(err, os.ErrClosed) {
+				return nil
+			}
+			return err
+		}
+		if err := l.hear(m, files); err != nil {
+			log.Error("can't do as the controller says", "message", m.Type, "error", err)
+		}
+	}
+}
+
+func (l *listener) hear(m control.Message, files []*os.File) error {
+	switch m.Type {
+	case srt.MsgSocket:
+		return l.open(files)
+	case srt.MsgIdle:
+		var idle srt.Idle
+		if err := m.Decode(&idle); err != nil || len(files) != 1 {
+			closeAll(files)
+			return errors.Join(err, fmt.Errorf("%d descriptors instead of 1", len(files)))
+		}
+		return l.addChild(idle.Child, files[0])
+	case srt.MsgVerdict:
+		var v srt.Verdict
+		if err := m.Decode(&v); err != nil {
+			return err
+		}
+		return l.judge(&v)
+	case srt.MsgGone:
+		var gone srt.Gone
+		if err := m.Decode(&gone); err != nil {
+			return err
+		}
+		return l.farewell(&gone)
+	}
+	closeAll(files)
+	return fmt.Errorf("%w: unknown type", control.ErrMalformed)
+}
+
+func closeAll(files []*os.File) {
+	for _, f := range files {
+		_ = f.Close()
+	}
+}
+
+func (l *listener) open(files []*os.File) error {
+	for _, f := range files {
+		local, err := localAddr(f)
+		if err != nil {
+			return err
+		}
+		fd, err := control.Descriptor(f)
+		if err != nil {
+			return err
+		}
+		p := &port{file: f, local: local, fd: fd}
+		l.mu.Lock()
+		l.ports = append(l.ports, p)
+		l.mu.Unlock()
+		go l.serve(p)
+	}
+	return nil
+}
+
+// serve receives datagrams until the socket is closed.
+func (l *listener) serve(p *port) {
+	raw, err := p.file.SyscallConn()
+	if err != nil {
+		l.log.Error("can't read the SRT port", "error", err)
+		return
+	}
+	b := new(batch)
+	for {
+		var n int
+		var recvErr error
+		err := raw.Read(func(fd uintptr) bool {
+			n, recvErr = b.receive(int(fd))
+			return recvErr != unix.EAGAIN
+		})
+		if err != nil {
+			return // closed
+		}
+		if recvErr != nil {
+			// An ICMP error of an earlier reply, for one; the next call tells of datagrams again.
+			continue
+		}
+		l.take(p, b, n)
+	}
+}
+
+func (l *listener) take(p *port, b *batch, n int) {
+	now := time.Now()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := range n {
+		data, peer, local, zone := b.datagram(i)
+		if !local.IsValid() {
+			local = p.local.Addr()
+		}
+		l.datagram(p, data, peer, netip.AddrPortFrom(withZone(local, zone), p.local.Port()), now)
+	}
+}
+
+// datagram lets the core judge one datagram and does what it says.
+func (l *listener) datagram(p *port, data []byte, peer, local netip.AddrPort, now time.Time) {
+	switch l.core.datagram(data, peer, local, now) {
+	case decline:
+		h := &l.core.hs
+		l.refusals.add("peer", peer.String(), "version", h.Version, "group", h.Ext.Group, "congestion", h.Ext.Congestion())
+		fallthrough
+	case answer:
+		l.send(p, l.core.out, peer, local)
+	case ask:
+		if err := l.ctl.Send(srt.MsgRequest, &l.core.req); err != nil {
+			// Its conclusion, repeated, asks again.
+			if key, a := l.core.verdict(&srt.Verdict{ID: l.core.req.ID}, now); a != nil {
+				l.core.stats.Handed--
+				l.core.stats.Dropped++
+				l.core.forget(key)
+			}
+		}
+	}
+}
+
+// send sends a datagram from the very address that the peer knows.
+func (l *listener) send(p *port, b []byte, peer, local netip.AddrPort) {
+	l.oob = appendPktinfo(l.oob, local.Addr(), zoneID(local.Addr()))
+	// A reply that can't be sent is as one that got lost.
+	_, _ = unix.SendmsgN(p.fd, b, l.oob, toSockaddr(peer), unix.MSG_DONTWAIT)
+}
+
+// portFor is the socket that an address belongs to.
+func (l *listener) portFor(local netip.AddrPort) *port {
+	for _, p := range l.ports {
+		if p.local.Addr().Is4() == local.Addr().Is4() && p.local.Port() == local.Port() {
+			return p
+		}
+	}
+	return nil
+}
+
+func (l *listener) addChild(id uint64, f *os.File) error {
+	conn, err := control.New(f)
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if old := l.children[id]; old != nil {
+		_ = old.Close()
+	}
+	l.children[id] = conn
+	return nil
+}
+
+// judge carries a verdict out.
+func (l *listener) judge(v *srt.Verdict) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := time.Now()
+	key, a := l.core.verdict(v, now)
+	if a == nil {
+		return nil // its caller has given up
+	}
+	p := l.portFor(a.local)
+	if v.Reject != 0 {
+		if p != nil {
+			l.send(p, l.core.out, key.peer, a.local)
+		}
+		return nil
+	}
+	if err := l.handOver(p, key, a, v.Child, now); err != nil {
+		l.core.forget(key)
+		l.failures.add("peer", key.peer.String(), "error", err.Error())
+	}
+	return nil
+}
+
+func (l *listener) handOver(p *port, key caller, a *attempt, child uint64, now time.Time) error {
+	conn := l.children[child]
+	if conn == nil || p == nil {
+		return fmt.Errorf("there is no idle process %d", child)
+	}
+	delete(l.children, child)
+	defer conn.Close()
+	type packet struct {
+		data []byte
+		from netip.AddrPort
+	}
+	var foreign []packet
+	file, err := connectedSocket(a.local, key.peer, func(b []byte, from netip.AddrPort) {
+		foreign = append(foreign, packet{append([]byte(nil), b...), from})
+	})
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	err = conn.Send(srt.MsgHandover, srt.Handover{
+		Peer: key.peer.String(), Local: a.local.String(), SocketID: key.socket, ISN: a.hs.ISN, Version: a.hs.Version,
+	}, file)
+	for _, f := range foreign {
+		l.core.stats.Foreign++
+		l.datagram(p, f.data, f.from, a.local, now)
+	}
+	return err
+}
+
+// farewell tells a peer that its connection is gone, for a process that could not.
+func (l *listener) farewell(gone *srt.Gone) error {
+	peer, err := netip.ParseAddrPort(gone.Peer)
+	if err != nil {
+		return err
+	}
+	local, err := netip.ParseAddrPort(gone.Local)
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.core.forget(caller{peer, gone.SocketID})
+	if p := l.portFor(local); p != nil {
+		l.send(p, srt.AppendShutdown(nil, gone.SocketID), peer, local)
+	}
+	return nil
+}
+
+// tick tells the statistics once a second, and forgets what is over.
+func (l *listener) tick(done <-chan struct{}) {
+	t := time.NewTicker(time.Second)
+	defer t.Stop()
+	for {
+		select {
+		case <-done:
+			return
+		case now := <-t.C:
+			l.mu.Lock()
+			l.core.expire(now)
+			l.dropDead()
+			stats := l.core.snapshot()
+			l.refusals.flush()
+			l.failures.flush()
+			l.mu.Unlock()
+			_ = l.ctl.Send(srt.MsgListenerStats, stats)
+		}
+	}
+}
+
+// dropDead closes the hand-over sockets of children that ended idle.
+func (l *listener) dropDead() {
+	for id, conn := range l.children {
+		fd, err := control.Descriptor(conn.File())
+		poll := []unix.PollFd{{Fd: int32(fd)}}
+		if err == nil {
+			_, err = unix.Poll(poll, 0)
+		}
+		if err != nil || poll[0].Revents&unix.POLLHUP != 0 {
+			_ = conn.Close()
+			delete(l.children, id)
+		}
+	}
+}
+
+func (l *listener) close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, p := range l.ports {
+		_ = p.file.Close()
+	}
+	for _, c := range l.children {
+		_ = c.Close()
+	}
+	_ = l.ctl.Close()
+}
+
+// limiter logs what repeats once a second: how often it came, and the last one.
+type limiter struct {
+	log   *slog.Logger
+	text  string
+	count int
+	attrs []any
+}
+
+func (l *limiter) add(attrs ...any) {
+	l.count++
+	l.attrs = attrs
+}
+
+func (l *limiter) flush() {
+	if l.count == 0 {
+		return
+	}
+	l.log.Info(l.text, append(l.attrs, "times", l.count)...)
+	l.count, l.attrs = 0, nil
+}

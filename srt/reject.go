@@ -1,0 +1,31 @@
+package srt
+
+import "strconv"
+
+// Rejection codes of a handshake. Those below 1400 are libsrt's own, the others follow HTTP (draft-sharabayko-srt 4.3, access control guidelines).
+const (
+	RejectVersion    = 1008 // handshake version 4
+	RejectMessageAPI = 1012 // buffer mode
+	RejectCongestion = 1013 // congestion control for files
+	RejectGroup      = 1015 // bonded
+
+	RejectBadRequest   = 1400 // the stream id can't be read
+	RejectUnauthorized = 1401 // bad credentials
+	RejectOverload     = 1402 // no room
+	RejectForbidden    = 1403 // known, but not allowed
+	RejectNotFound     = 1404 // no such stream
+	RejectBadMode      = 1405 // the port or stream does not serve that mode
+	RejectConflict     = 1409 // the stream has a publisher
+	RejectLocked       = 1423 // the stream is not open now
+	RejectUnavailable  = 1503 // shutting down
+)
+
+// CodeName is a rejection code as a label, of which there are few: what a controller may say beyond them is "other".
+func CodeName(code int) string {
+	switch code {
+	case RejectVersion, RejectMessageAPI, RejectCongestion, RejectGroup, RejectBadRequest, RejectUnauthorized, RejectOverload,
+		RejectForbidden, RejectNotFound, RejectBadMode, RejectConflict, RejectLocked, RejectUnavailable:
+		return strconv.Itoa(code)
+	}
+	return "other"
+}

@@ -1,0 +1,180 @@
+package srt
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"brume/media"
+)
+
+// ErrStreamID means that a stream id can't be read. The text says why.
+var ErrStreamID = errors.New("bad stream id")
+
+// maxKeys bounds the further keys of a stream id.
+const maxKeys = 16
+
+// StreamID is what a caller asks for.
+type StreamID struct {
+	Name     string            // of the stream; empty means the port's own
+	Role     Role              // RoleUnknown where it is not stated
+	User     string            // empty where none was given
+	Password string            // of User
+	Token    string            // a secret without a user
+	Keys     map[string]string // what else was given, at most 16; unknown to the server, known to who decides on access
+}
+
+// ParseStreamID reads any of the forms that encoders and players send:
+//
+//	live                                    the name alone
+//	live?key=value                          with further keys
+//	#!::r=live,m=publish,u=user,s=token     the access control syntax of SRT
+//	publish:live[:user:pass][:query]        and read:, as other servers have it
+//	(empty)                                 the port's stream
+//
+// A leading slash of the name is dropped. Unknown keys are kept, not judged. The error is ErrStreamID.
+func ParseStreamID(s string) (StreamID, error) {
+	var id StreamID
+	var err error
+	switch {
+	case len(s) > MaxStreamID:
+		return id, fmt.Errorf("%w: over %d bytes", ErrStreamID, MaxStreamID)
+	case strings.HasPrefix(s, "#!::"):
+		err = id.parseAccess(s[4:])
+	case strings.HasPrefix(s, "#!:"):
+		return id, fmt.Errorf("%w: only the form #!:: is known", ErrStreamID)
+	default:
+		err = id.parsePlain(s)
+	}
+	if err != nil {
+		return StreamID{}, err
+	}
+	id.Name = strings.TrimPrefix(id.Name, "/")
+	if id.Name != "" && !media.ValidName(id.Name) {
+		return StreamID{}, fmt.Errorf("%w: %q is no stream name; letters, digits and _ . + - are allowed, a letter or digit first, 100 at most", ErrStreamID, id.Name)
+	}
+	return id, nil
+}
+
+func (id *StreamID) parseAccess(s string) error {
+	for pair := range strings.SplitSeq(s, ",") {
+		if pair == "" {
+			continue
+		}
+		key, value, ok := strings.Cut(pair, "=")
+		if !ok {
+			return fmt.Errorf("%w: %q is no key=value", ErrStreamID, pair)
+		}
+		switch key {
+		case "r":
+			id.Name = value
+		case "m":
+			if err := id.mode(value); err != nil {
+				return err
+			}
+		case "u":
+			id.User = value
+		case "s":
+			id.Token = value
+		case "p", "password":
+			id.Password = value
+		default:
+			if err := id.keep(key, value); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (id *StreamID) mode(m string) error {
+	switch m {
+	case "publish":
+		id.Role = RolePublish
+	case "request", "play", "read":
+		id.Role = RolePlay
+	case "bidirectional":
+		return fmt.Errorf("%w: m=bidirectional is not served; use publish or request", ErrStreamID)
+	default:
+		return fmt.Errorf("%w: m=%q; use publish or request", ErrStreamID, m)
+	}
+	return nil
+}
+
+func (id *StreamID) keep(key, value string) error {
+	if len(id.Keys) == maxKeys {
+		return fmt.Errorf("%w: more than %d further keys", ErrStreamID, maxKeys)
+	}
+	if id.Keys == nil {
+		id.Keys = map[string]string{}
+	}
+	id.Keys[key] = value
+	return nil
+}
+
+func (id *StreamID) parsePlain(s string) error {
+	// What follows a # is a remark that some encoders add.
+	s, _, _ = strings.Cut(s, "#")
+	prefix, rest, ok := strings.Cut(s, ":")
+	if !ok {
+		return id.parseQuery(s)
+	}
+	switch prefix {
+	case "publish":
+		id.Role = RolePublish
+	case "read", "play", "request":
+		id.Role = RolePlay
+	default:
+		return fmt.Errorf("%w: %q before the colon; use publish: or read:", ErrStreamID, prefix)
+	}
+	parts := strings.SplitN(rest, ":", 4)
+	if err := id.parseQuery(parts[0]); err != nil {
+		return err
+	}
+	switch len(parts) {
+	case 2:
+		return id.parseKeys(parts[1])
+	case 3:
+		id.User, id.Password = parts[1], parts[2]
+	case 4:
+		id.User, id.Password = parts[1], parts[2]
+		return id.parseKeys(parts[3])
+	}
+	return nil
+}
+
+func (id *StreamID) parseQuery(s string) error {
+	name, query, _ := strings.Cut(s, "?")
+	id.Name = name
+	return id.parseKeys(query)
+}
+
+func (id *StreamID) parseKeys(query string) error {
+	for pair := range strings.SplitSeq(query, "&") {
+		if pair == "" {
+			continue
+		}
+		key, value, _ := strings.Cut(pair, "=")
+		if v, err := url.QueryUnescape(value); err == nil {
+			value = v
+		}
+		var err error
+		switch key {
+		case "mode", "m":
+			err = id.mode(value)
+		case "user":
+			id.User = value
+		case "pass", "password":
+			id.Password = value
+		case "token":
+			id.Token = value
+		default:
+			err = id.keep(key, value)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
