@@ -1,0 +1,316 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"brume/buffer"
+	"brume/control"
+	"brume/srt"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// built is the program under test, and clip a transport stream of clipFrames video frames with sound.
+var built, clip string
+
+const (
+	clipFrames = 90
+	clipRate   = 30
+)
+
+func TestMain(m *testing.M) { os.Exit(testMain(m)) }
+
+func testMain(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "brume-srt")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(dir)
+	if err := os.Chmod(dir, 0o755); err != nil {
+		panic(err)
+	}
+	built = filepath.Join(dir, "brume-srt")
+	clip = filepath.Join(dir, "clip.ts")
+	for _, c := range [][]string{
+		{"go", "build", "-o", built, "."},
+		{
+			"ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc2=s=320x180:r=30", "-f", "lavfi", "-i", "sine",
+			"-frames:v", fmt.Sprint(clipFrames), "-shortest", "-c:v", "libx264", "-preset", "ultrafast", "-g", "30", "-bf", "2",
+			"-pix_fmt", "yuv420p", "-c:a", "aac", "-t", fmt.Sprint(clipFrames / clipRate), "-f", "mpegts", clip,
+		},
+	} {
+		if out, err := exec.Command(c[0], c[1:]...).CombinedOutput(); err != nil {
+			fmt.Fprintf(os.Stderr, "%v: %v\n%s", c, err, out)
+			return 1
+		}
+	}
+	return m.Run()
+}
+
+// child is a brume-srt with both its sockets in the hands of the test.
+type child struct {
+	t        *testing.T
+	cmd      *exec.Cmd
+	control  *control.Conn
+	handover *control.Conn
+	stderr   *bytes.Buffer
+	exited   chan error
+
+	mu       sync.Mutex
+	messages []control.Message
+	more     chan struct{} // closed and made anew with each message
+}
+
+func spawn(t *testing.T) *child {
+	t.Helper()
+	ours, theirs, err := control.Pair()
+	require.NoError(t, err)
+	listener, given, err := control.Pair()
+	require.NoError(t, err)
+	c := &child{
+		t: t, control: ours, handover: listener, stderr: new(bytes.Buffer),
+		exited: make(chan error, 1), more: make(chan struct{}),
+	}
+	c.cmd = exec.Command(built)
+	c.cmd.Env = []string{"SECRET=of the server"}
+	c.cmd.ExtraFiles = []*os.File{theirs, given}
+	c.cmd.Stderr = c.stderr
+	require.NoError(t, c.cmd.Start())
+	_ = theirs.Close()
+	_ = given.Close()
+	go c.receive()
+	go func() { c.exited <- c.cmd.Wait() }()
+	t.Cleanup(func() {
+		_ = c.control.Close()
+		_ = c.handover.Close()
+		_ = c.cmd.Process.Kill()
+	})
+	return c
+}
+
+func (c *child) receive() {
+	for {
+		m, _, err := c.control.Recv()
+		if errors.Is(err, control.ErrMalformed) {
+			continue
+		}
+		if err != nil {
+			return
+		}
+		c.mu.Lock()
+		c.messages = append(c.messages, m)
+		close(c.more)
+		c.more = make(chan struct{})
+		c.mu.Unlock()
+	}
+}
+
+// find waits for a message of a type that ok likes.
+func (c *child) find(kind string, ok func(m control.Message) bool) control.Message {
+	c.t.Helper()
+	timeout := time.After(15 * time.Second)
+	for seen := 0; ; {
+		c.mu.Lock()
+		more := c.more
+		for ; seen < len(c.messages); seen++ {
+			if m := c.messages[seen]; m.Type == kind && ok(m) {
+				c.mu.Unlock()
+				return m
+			}
+		}
+		all := fmt.Sprint(len(c.messages))
+		if seen > 0 {
+			all += " last " + c.messages[seen-1].Type + string(c.messages[seen-1].Body)
+		}
+		c.mu.Unlock()
+		select {
+		case <-more:
+		case <-timeout:
+			c.t.Fatalf("no %s came; messages: %s", kind, all)
+		}
+	}
+}
+
+func (c *child) has(kind string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, m := range c.messages {
+		if m.Type == kind {
+			return true
+		}
+	}
+	return false
+}
+
+func get[T any](c *child, kind string, ok func(T) bool) T {
+	c.t.Helper()
+	var v T
+	c.find(kind, func(m control.Message) bool {
+		var got T
+		require.NoError(c.t, m.Decode(&got))
+		if ok != nil && !ok(got) {
+			return false
+		}
+		v = got
+		return true
+	})
+	return v
+}
+
+// exit waits for the process and returns its status.
+func (c *child) exit(within time.Duration) int {
+	c.t.Helper()
+	select {
+	case <-c.exited:
+		return c.cmd.ProcessState.ExitCode()
+	case <-time.After(within):
+		c.t.Fatalf("still running after %s", within)
+		return -1
+	}
+}
+
+// port is what the listener does, in short: it speaks to one caller and hands it over.
+type port struct {
+	t       *testing.T
+	socket  *net.UDPConn
+	address *net.UDPAddr
+}
+
+func listen(t *testing.T, network, address string) *port {
+	t.Helper()
+	lc := net.ListenConfig{Control: reusePort}
+	pc, err := lc.ListenPacket(t.Context(), network, net.JoinHostPort(address, "0"))
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = pc.Close() })
+	socket := pc.(*net.UDPConn)
+	return &port{t, socket, socket.LocalAddr().(*net.UDPAddr)}
+}
+
+func (p *port) url(query string) string { return "srt://" + p.address.String() + query }
+
+// next waits for a caller that proves its address, and makes the socket for it.
+func (p *port) next() (srt.Handover, *os.File) {
+	p.t.Helper()
+	require.NoError(p.t, p.socket.SetReadDeadline(time.Now().Add(10*time.Second)))
+	b := make([]byte, 1500)
+	for {
+		n, from, err := p.socket.ReadFromUDPAddrPort(b)
+		require.NoError(p.t, err)
+		if n < 64 || binary.BigEndian.Uint32(b) != 0x80000000 {
+			continue
+		}
+		peer := netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
+		h := srt.Handover{
+			Peer:     peer.String(),
+			Local:    p.address.String(),
+			SocketID: binary.BigEndian.Uint32(b[40:]),
+			ISN:      binary.BigEndian.Uint32(b[24:]),
+			Version:  5,
+		}
+		if binary.BigEndian.Uint32(b[36:]) == 1 { // INDUCTION
+			reply, err := srt.SecondInduction(&h)
+			require.NoError(p.t, err)
+			_, err = p.socket.WriteToUDPAddrPort(reply, from)
+			require.NoError(p.t, err)
+			continue
+		}
+		d := net.Dialer{LocalAddr: p.address, Control: reusePort}
+		conn, err := d.Dial("udp", peer.String())
+		require.NoError(p.t, err)
+		defer conn.Close()
+		f, err := conn.(*net.UDPConn).File()
+		require.NoError(p.t, err)
+		return h, f
+	}
+}
+
+// hand gives the next caller to a child, and the child its configuration, before or after.
+func (p *port) hand(c *child, configure srt.Configure, files ...*os.File) srt.Handover {
+	p.t.Helper()
+	h, f := p.next()
+	defer f.Close()
+	require.NoError(p.t, unix.SetNonblock(descriptor(p.t, f), true)) // as the listener's are
+	first := p.address.Port%2 == 0
+	if first {
+		require.NoError(p.t, c.control.Send(srt.MsgConfigure, configure, files...))
+	}
+	require.NoError(p.t, c.handover.Send(srt.MsgHandover, h, f))
+	if !first {
+		require.NoError(p.t, c.control.Send(srt.MsgConfigure, configure, files...))
+	}
+	return h
+}
+
+func descriptor(t *testing.T, f *os.File) int {
+	fd, err := control.Descriptor(f)
+	require.NoError(t, err)
+	return fd
+}
+
+// run starts a program that ends with the test.
+func run(t *testing.T, name string, args ...string) *program {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 40*time.Second)
+	p := &program{t: t, out: new(bytes.Buffer), cmd: exec.CommandContext(ctx, name, args...), done: make(chan struct{})}
+	p.cmd.Stdout, p.cmd.Stderr = p.out, p.out
+	require.NoError(t, p.cmd.Start())
+	go func() {
+		defer close(p.done)
+		p.err = p.cmd.Wait()
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-p.done
+	})
+	return p
+}
+
+type program struct {
+	t    *testing.T
+	cmd  *exec.Cmd
+	out  *bytes.Buffer
+	err  error
+	done chan struct{}
+}
+
+func (p *program) wait() error {
+	select {
+	case <-p.done:
+		return p.err
+	case <-time.After(30 * time.Second):
+		p.t.Fatal("still running: ", p.cmd.Args)
+		return nil
+	}
+}
+
+func newBuffer(t *testing.T) (rw, ro *os.File, reader *buffer.Reader) {
+	t.Helper()
+	rw, ro, err := buffer.Create(buffer.Options{Stream: "live"})
+	require.NoError(t, err)
+	reader, err = buffer.OpenReader(ro)
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		_ = reader.Close()
+		_ = rw.Close()
+		_ = ro.Close()
+	})
+	return rw, ro, reader
+}
+
+// publishClip sends the clip in real time.
+func publishClip(t *testing.T, url string) *program {
+	return run(t, "ffmpeg", "-v", "error", "-re", "-i", clip, "-c", "copy", "-f", "mpegts", url)
+}

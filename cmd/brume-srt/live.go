@@ -1,0 +1,262 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"time"
+
+	"brume/buffer"
+	inputsrt "brume/inputs/srt"
+	outputsrt "brume/outputs/srt"
+	"brume/srt"
+	"brume/srt/libsrt"
+)
+
+const (
+	// gatherTime is how long messages gather before they are read: each batch costs a wake-up here and, by the
+	// buffer's futex, in every reader.
+	gatherTime = 10 * time.Millisecond
+	// readWait is how long a silent connection is waited for in libsrt.
+	readWait = 500 * time.Millisecond
+	// batchMessages is room for 10 ms at 70 Mbit/s; what is faster is read without gathering.
+	batchMessages = 64
+	// maxKept bounds what is kept of a publisher until its buffer comes, in bytes. What comes after
+	// waits in libsrt.
+	maxKept = 4 << 20
+	// grantWait is how long the controller may take to answer a role that showed itself. A silent caller of a stream that
+	// nobody publishes yet is answered late: encoders may take seconds to begin.
+	grantWait = 15 * time.Second
+	// decideDefault is the silence that makes a player, where the configuration names none.
+	decideDefault = 300 * time.Millisecond
+	// silentWait is how long a connection is silent before another one from its address and port ends it.
+	silentWait = time.Second
+	// drainWait is how long a stream's last packets may take to be acknowledged, and then to be played, before its end
+	// closes the connection: a receiver drops what is not due yet.
+	drainWait = 3 * time.Second
+)
+
+// pace is within what receivers' UDP sockets hold by default (212,992 bytes with the kernel's overhead), at
+// up to 340 Mbit/s.
+var pace = libsrt.Pace{Messages: 64, Pause: 2 * time.Millisecond}
+
+// live is the connection from its hand-over to its end, on a goroutine of its own.
+func (p *process) live() *ending {
+	c, l, end := p.accept()
+	if end != nil {
+		return end
+	}
+	n := c.Negotiated()
+	n.Peer = p.caller.Peer
+	n.Since = time.Now()
+	p.mu.Lock()
+	p.conn, p.connected = c, &n
+	p.mu.Unlock()
+	_ = p.control.Send(srt.MsgConnected, n)
+
+	in := &source{conn: c, listener: l, batch: libsrt.NewBatch(batchMessages), heard: time.Now()}
+	g := p.granted
+	var kept []byte
+	if g.role == srt.RoleUnknown {
+		g, kept, end = p.decide(in)
+		if end != nil {
+			return end
+		}
+	}
+	if g.file == nil {
+		return because(srt.FailBuffer, "no buffer came for the role "+string(g.role))
+	}
+	switch g.role {
+	case srt.RolePublish:
+		return p.publish(in, g.file, kept)
+	case srt.RolePlay:
+		return p.play(c, g.file)
+	default:
+		return because(srt.FailInternal, "unknown role "+string(g.role))
+	}
+}
+
+// decide finds out what a caller is that did not say: the first packet makes a publisher, silence a player. It
+// returns the buffer that the controller gives for that, and what was received meanwhile.
+func (p *process) decide(in *source) (g grant, kept []byte, end *ending) {
+	wait := time.Duration(p.configure.DecideMS) * time.Millisecond
+	if wait <= 0 {
+		wait = decideDefault
+	}
+	role := srt.RolePlay
+	for start := time.Now(); role == srt.RolePlay && time.Since(start) < wait; {
+		if err := in.conn.Read(in.batch, max(wait-time.Since(start), time.Millisecond), 0); err != nil {
+			return grant{}, nil, because(srt.FailPeer, "the peer closed the connection")
+		}
+		if in.batch.Len() > 0 {
+			role = srt.RolePublish
+			kept = append(kept, in.batch.Bytes()...)
+		}
+	}
+	if end := p.show(role); end != nil {
+		return grant{}, nil, end
+	}
+	for start := time.Now(); time.Since(start) < grantWait; {
+		select {
+		case g = <-p.grants:
+			return g, kept, nil
+		default:
+		}
+		if len(kept) > maxKept {
+			time.Sleep(gatherTime)
+			continue
+		}
+		if err := in.conn.Read(in.batch, gatherTime, 0); err != nil {
+			return grant{}, nil, because(srt.FailPeer, "the peer closed the connection")
+		}
+		kept = append(kept, in.batch.Bytes()...)
+		if role == srt.RolePlay && len(kept) > 0 {
+			// It was only slow to begin.
+			role = srt.RolePublish
+			if end := p.show(role); end != nil {
+				return grant{}, nil, end
+			}
+		}
+	}
+	return grant{}, nil, because(srt.FailBuffer, "no buffer came for the role that the connection has shown")
+}
+
+// show tells the controller what the connection seems to be.
+func (p *process) show(role srt.Role) *ending {
+	p.mu.Lock()
+	p.direction = role
+	p.mu.Unlock()
+	if err := p.control.Send(srt.MsgDirection, srt.Direction{Role: role}); err != nil {
+		return because(srt.FailInternal, err.Error())
+	}
+	return nil
+}
+
+// publish takes the publisher's media into the buffer until one of them ends.
+func (p *process) publish(in *source, f *os.File, kept []byte) *ending {
+	w, err := buffer.OpenWriter(f)
+	_ = f.Close()
+	if err != nil {
+		return because(srt.FailBuffer, err.Error())
+	}
+	pub := inputsrt.NewPublisher(w, time.Now)
+	p.setMedia(publisher{pub})
+	if len(kept) > 0 {
+		err = pub.Take(kept)
+	}
+	if err == nil {
+		in.heard = time.Now()
+		err = pub.Run(in)
+	}
+	if errors.Is(err, inputsrt.ErrBuffer) {
+		return because(srt.FailBuffer, err.Error())
+	}
+	return gone(err)
+}
+
+// play sends the buffer to the viewer until one of them ends.
+func (p *process) play(c *libsrt.Conn, f *os.File) *ending {
+	r, err := buffer.OpenReader(f)
+	_ = f.Close()
+	if err != nil {
+		return because(srt.FailBuffer, err.Error())
+	}
+	v := outputsrt.NewViewer(r)
+	p.setMedia(viewer{v})
+	err = v.Run(sender{c})
+	switch {
+	case errors.Is(err, outputsrt.ErrEnd):
+		drain(c)
+		return because(srt.FailStreamEnd, "the stream has ended")
+	case errors.Is(err, outputsrt.ErrBuffer):
+		return because(srt.FailBuffer, err.Error())
+	}
+	return gone(err)
+}
+
+func drain(c *libsrt.Conn) {
+	start := time.Now()
+	for c.Unsent() > 0 && time.Since(start) < drainWait {
+		time.Sleep(gatherTime)
+	}
+	latency := time.Duration(c.Negotiated().LatencySnd)*time.Millisecond + 5*gatherTime
+	for due := time.Now().Add(min(latency, drainWait)); time.Now().Before(due) && c.State() == libsrt.Connected; {
+		time.Sleep(gatherTime)
+	}
+}
+
+func (p *process) setMedia(m counter) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.running = m
+}
+
+func gone(err error) *ending {
+	switch {
+	case errors.Is(err, errReplaced):
+		return because(srt.FailLost, err.Error())
+	case errors.Is(err, libsrt.ErrLost):
+		return because(srt.FailPeer, "the peer closed the connection")
+	}
+	return because(srt.FailInternal, err.Error())
+}
+
+// errReplaced means that the peer has lost its connection and tries again from the same address and port.
+var errReplaced = errors.New("the peer called again while its connection was silent")
+
+// source is the connection as a publisher's bytes.
+type source struct {
+	conn     *libsrt.Conn
+	listener *libsrt.Listener
+	batch    *libsrt.Batch
+	heard    time.Time // when media last came
+	refused  int
+}
+
+// Next implements inputs/srt.Source.
+func (s *source) Next() ([]byte, error) {
+	if err := s.conn.Read(s.batch, readWait, gatherTime); err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	if s.batch.Len() > 0 {
+		s.heard = now
+		s.refused = s.listener.Refused()
+	} else if s.listener.Refused() > s.refused && now.Sub(s.heard) > silentWait {
+		return nil, errReplaced
+	}
+	return s.batch.Bytes(), nil
+}
+
+// sender is the connection as a viewer's.
+type sender struct{ conn *libsrt.Conn }
+
+// Send implements outputs/srt.Sender.
+func (s sender) Send(b []byte) (int, error) {
+	n, err := s.conn.Send(b, outputsrt.MessageSize, pace)
+	if errors.Is(err, libsrt.ErrFull) {
+		err = nil
+	}
+	return n, err
+}
+
+// Alive implements outputs/srt.Sender.
+func (s sender) Alive() error {
+	if s.conn.State() == libsrt.Broken {
+		return libsrt.ErrLost
+	}
+	return nil
+}
+
+type publisher struct{ *inputsrt.Publisher }
+
+func (p publisher) counts() (srt.ConnStats, error) {
+	s := p.Stats()
+	return srt.ConnStats{Bytes: s.Bytes, Demux: &s.Demux, Units: s.Units, BufferErr: s.Refused}, s.LastError
+}
+
+type viewer struct{ *outputsrt.Viewer }
+
+func (v viewer) counts() (srt.ConnStats, error) {
+	s := v.Stats()
+	return srt.ConnStats{Bytes: s.Bytes, Skipped: s.Skipped, Units: s.Units, BufferErr: s.Errors}, s.LastError
+}

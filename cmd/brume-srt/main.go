@@ -1,0 +1,99 @@
+// Command brume-srt is one SRT connection. The controller starts it with its control socket on descriptor 3 and its
+// hand-over socket on descriptor 4; it puts itself in a sandbox, waits for a caller, and ends with it.
+//
+// "brume-srt selftest" checks that the linked libsrt can be handed a caller.
+package main
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"runtime/debug"
+
+	"brume/control"
+	"brume/sandbox"
+	"brume/srt"
+	"brume/srt/libsrt"
+
+	"golang.org/x/sys/unix"
+)
+
+// handoverFD is the descriptor of the hand-over socket, beside control.ChildFD.
+const handoverFD = control.ChildFD + 1
+
+// gcPercent keeps the heap, of which hardly any is in use, from growing to the 4 MB at which Go
+// collects for the first time.
+const gcPercent = 5
+
+// Exit statuses.
+const (
+	exitOrderly  = 0
+	exitInternal = 1
+	exitUsage    = 2
+)
+
+func main() {
+	// Media takes one goroutine; a second processor would only take memory.
+	runtime.GOMAXPROCS(1)
+	debug.SetGCPercent(gcPercent)
+	switch {
+	case len(os.Args) == 2 && os.Args[1] == "selftest":
+		os.Exit(selftest(os.Stdout))
+	case len(os.Args) > 1:
+		fmt.Fprintln(os.Stderr, "brume-srt is started by brume serve, or as: brume-srt selftest")
+		os.Exit(exitUsage)
+	}
+	p, err := start()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "brume-srt:", err)
+		os.Exit(exitInternal)
+	}
+	// Not by way of exit(3): libsrt's threads run on, and its destructors would free what they use.
+	os.Exit(p.run())
+}
+
+// start gives up all rights before any of libsrt's code runs, and says hello.
+func start() (*process, error) {
+	for _, fd := range []int{control.ChildFD, handoverFD} {
+		// What is not passed on may well be a descriptor of the Go runtime's own.
+		if kind, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE); err != nil || kind != unix.SOCK_SEQPACKET {
+			return nil, fmt.Errorf("descriptor %d is no control socket; this program is started by brume serve", fd)
+		}
+	}
+	conn, err := control.Child()
+	if err != nil {
+		return nil, err
+	}
+	handover, err := handoverSocket()
+	if err != nil {
+		return nil, err
+	}
+	report, err := sandbox.Apply(sandbox.Connection)
+	if err != nil {
+		return nil, err
+	}
+	if err := libsrt.Startup(libsrt.LogWarning); err != nil {
+		return nil, err
+	}
+	p := newProcess(conn, handover, srt.Hello{
+		PID:     os.Getpid(),
+		LibSRT:  libsrt.Version(),
+		Sandbox: report.Active,
+		Missing: report.Missing,
+	})
+	debug.FreeOSMemory()
+	return p, p.sendHello()
+}
+
+func handoverSocket() (*control.Conn, error) {
+	if err := unix.SetNonblock(handoverFD, true); err != nil {
+		return nil, fmt.Errorf("no hand-over socket on descriptor %d: %w", handoverFD, err)
+	}
+	unix.CloseOnExec(handoverFD)
+	c, err := control.New(os.NewFile(handoverFD, "handover"))
+	if err != nil {
+		return nil, err
+	}
+	c.AcceptFiles()
+	return c, nil
+}

@@ -1,0 +1,393 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"brume/buffer"
+	"brume/inputs/mpegts"
+	"brume/media"
+	"brume/srt"
+
+	"github.com/stretchr/testify/require"
+)
+
+// stats that show this many access units.
+func units(n uint64) func(srt.ConnStats) bool {
+	return func(s srt.ConnStats) bool { return s.Units >= n }
+}
+
+func TestHello(t *testing.T) {
+	c := spawn(t)
+	h := get[srt.Hello](c, srt.MsgHello, nil)
+	require.Equal(t, c.cmd.Process.Pid, h.PID)
+	require.Regexp(t, `^1\.\d+\.\d+$`, h.LibSRT)
+	require.Empty(t, h.Missing)
+	require.Equal(t, []string{"rlimits", "identity", "capabilities", "no_new_privs", "landlock", "seccomp"}, h.Sandbox)
+
+	// Each thread, libsrt's own included, is sandboxed before a caller is handed over.
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", h.PID))
+	require.NoError(t, err)
+	require.Greater(t, len(tasks), 2)
+	for _, task := range tasks {
+		status, err := os.ReadFile(task + "/status")
+		require.NoError(t, err)
+		require.Contains(t, string(status), "NoNewPrivs:\t1", task)
+		require.Contains(t, string(status), "Seccomp:\t2", task)
+		require.Contains(t, string(status), "CapEff:\t0000000000000000", task)
+	}
+	require.NoError(t, c.control.Send(srt.MsgClose, nil))
+	require.Zero(t, c.exit(3*time.Second))
+	require.Empty(t, c.stderr.String())
+}
+
+func TestPublish(t *testing.T) {
+	const secret = "correct horse battery"
+	for _, k := range []struct {
+		name      string
+		network   string
+		address   string
+		query     string
+		configure srt.Configure
+		keyLength int
+	}{
+		{"plain", "udp4", "127.0.0.1", "", srt.Configure{Role: srt.RolePublish}, 0},
+		{"IPv6", "udp6", "::1", "", srt.Configure{Role: srt.RolePublish}, 0},
+		{"AES-128", "udp4", "127.0.0.1", "&passphrase=" + secret, srt.Configure{Role: srt.RolePublish, Passphrase: secret}, 16},
+		{"AES-256", "udp4", "127.0.0.1", "&pbkeylen=32&passphrase=" + secret, srt.Configure{Role: srt.RolePublish, Passphrase: secret}, 32},
+		{"options", "udp4", "127.0.0.1", "", srt.Configure{Role: srt.RolePublish, Options: map[string]string{"rcvlatency": "321"}}, 0},
+		{"no stated mode", "udp4", "127.0.0.1", "", srt.Configure{DecideMS: 2000}, 0},
+	} {
+		t.Run(k.name, func(t *testing.T) {
+			t.Parallel()
+			rw, _, reader := newBuffer(t)
+			p := listen(t, k.network, k.address)
+			c := spawn(t)
+			k.configure.Conn, k.configure.Stream = "1", "live"
+			caller := publishClip(t, p.url("?streamid=live"+k.query))
+			var files []*os.File
+			if k.configure.Role != srt.RoleUnknown {
+				files = append(files, rw)
+			}
+			h := p.hand(c, k.configure, files...)
+			connected := get[srt.Connected](c, srt.MsgConnected, nil)
+			require.Equal(t, h.Peer, connected.Peer)
+			require.Equal(t, k.keyLength, connected.KeyLength)
+			require.NotEmpty(t, connected.PeerSRT)
+			if want := k.configure.Options["rcvlatency"]; want != "" {
+				require.Equal(t, want, fmt.Sprint(connected.LatencyRcv))
+			}
+			if k.configure.Role == srt.RoleUnknown {
+				require.Equal(t, srt.RolePublish, get[srt.Direction](c, srt.MsgDirection, nil).Role)
+				time.Sleep(200 * time.Millisecond) // what comes meanwhile must be kept
+				require.NoError(t, c.control.Send(srt.MsgBuffer, srt.Buffer{Role: srt.RolePublish}, rw))
+			}
+			s := get(c, srt.MsgStats, units(50))
+			require.Positive(t, s.SRT.Total.PktRecv)
+			require.NotNil(t, s.Demux)
+			require.Zero(t, s.Demux.ContinuityErrors)
+
+			require.NoError(t, caller.wait(), caller.out.String())
+			f := get[srt.Failed](c, srt.MsgFailed, nil)
+			require.Equal(t, srt.FailPeer, f.Reason, f.Detail)
+			require.Zero(t, c.exit(3*time.Second), c.stderr.String())
+			require.Empty(t, c.stderr.String())
+			requireClip(t, reader)
+		})
+	}
+}
+
+// atLeast is how much of the clip comes over: ffmpeg closes its connection without waiting for what it wrote last.
+const atLeast = clipFrames - 15
+
+// videoOf collects the payloads of a clip's video.
+type videoOf struct {
+	tracks []media.Track
+	frames [][]byte
+}
+
+func (v *videoOf) BeginEpoch(tracks []media.Track) error {
+	v.tracks = tracks
+	return nil
+}
+
+func (v *videoOf) WritePacket(p *media.Packet) error {
+	if v.tracks[p.Track].Codec.Kind() == media.Video {
+		v.frames = append(v.frames, bytes.Clone(p.Payload))
+	}
+	return nil
+}
+
+// requireClip checks that a buffer whose epoch is closed holds the clip's frames from the first one on, without a gap.
+func requireClip(t *testing.T, reader *buffer.Reader) {
+	t.Helper()
+	var want videoOf
+	b, err := os.ReadFile(clip)
+	require.NoError(t, err)
+	d := mpegts.NewDemuxer(&want, mpegts.Options{})
+	require.NoError(t, d.Write(b))
+	require.NoError(t, d.Flush())
+	require.Len(t, want.frames, clipFrames)
+
+	tail, head := reader.Bounds()
+	frames := 0
+	var last buffer.Entry
+	for seq := tail; seq < head; seq++ {
+		e, err := reader.Entry(seq)
+		require.NoError(t, err)
+		last = e
+		tracks, err := reader.Tracks(e.Epoch)
+		require.NoError(t, err)
+		if e.Track < 0 || tracks[e.Track].Codec != media.H264 {
+			continue
+		}
+		payload, err := reader.Payload(&e, nil)
+		require.NoError(t, err)
+		require.True(t, bytes.Equal(want.frames[frames], payload), "frame %d", frames)
+		frames++
+	}
+	require.GreaterOrEqual(t, frames, atLeast)
+	require.True(t, last.Has(buffer.EpochEnd))
+}
+
+// pictures are hashes of the decoded video of a file.
+func pictures(t *testing.T, file string) []string {
+	t.Helper()
+	out, err := exec.Command("ffmpeg", "-v", "error", "-i", file, "-map", "0:v", "-f", "framemd5", "-").Output()
+	require.NoError(t, err)
+	var hashes []string
+	for line := range strings.Lines(string(out)) {
+		if !strings.HasPrefix(line, "#") {
+			hashes = append(hashes, strings.TrimSpace(line[strings.LastIndex(line, ",")+1:]))
+		}
+	}
+	return hashes
+}
+
+func TestWrongPassphrase(t *testing.T) {
+	const secret = "correct horse battery"
+	for _, k := range []struct {
+		name, query, passphrase, want string
+	}{
+		{"wrong", "&passphrase=battery+horse+staple", secret, srt.FailSecret},
+		{"missing", "", secret, srt.FailUnsecure},
+		{"unwanted", "&passphrase=" + secret, "", srt.FailUnsecure},
+	} {
+		t.Run(k.name, func(t *testing.T) {
+			t.Parallel()
+			rw, _, _ := newBuffer(t)
+			p := listen(t, "udp4", "127.0.0.1")
+			c := spawn(t)
+			caller := publishClip(t, p.url("?streamid=live"+k.query))
+			p.hand(c, srt.Configure{Role: srt.RolePublish, Passphrase: k.passphrase}, rw)
+			start := time.Now()
+			f := get[srt.Failed](c, srt.MsgFailed, nil)
+			require.Less(t, time.Since(start), 2*time.Second)
+			require.Equal(t, k.want, f.Reason, f.Detail)
+			require.Zero(t, c.exit(2*time.Second))
+			require.False(t, c.has(srt.MsgConnected))
+			require.Error(t, caller.wait())
+		})
+	}
+}
+
+// play starts a publisher's and a viewer's process on one buffer, and returns the viewer's port.
+func publishInto(t *testing.T, rw *os.File, reader *buffer.Reader) *child {
+	t.Helper()
+	p := listen(t, "udp4", "127.0.0.1")
+	c := spawn(t)
+	publishClip(t, p.url("?streamid=live"))
+	p.hand(c, srt.Configure{Role: srt.RolePublish}, rw)
+	require.Eventually(t, func() bool {
+		_, ok := reader.LatestRandomAccess()
+		return ok
+	}, 10*time.Second, 10*time.Millisecond)
+	return c
+}
+
+func TestPlay(t *testing.T) {
+	for _, k := range []struct {
+		name      string
+		query     string
+		configure srt.Configure
+	}{
+		{"plain", "", srt.Configure{Role: srt.RolePlay}},
+		{"AES", "&passphrase=correct+horse", srt.Configure{Role: srt.RolePlay, Passphrase: "correct horse"}},
+		{"no stated mode", "", srt.Configure{DecideMS: 100}},
+	} {
+		t.Run(k.name, func(t *testing.T) {
+			t.Parallel()
+			rw, ro, reader := newBuffer(t)
+			publishInto(t, rw, reader)
+			p := listen(t, "udp4", "127.0.0.1")
+			c := spawn(t)
+			out := filepath.Join(t.TempDir(), "out.ts")
+			player := run(t, "ffmpeg", "-v", "warning", "-i", p.url("?streamid=live"+strings.ReplaceAll(k.query, "+", " ")),
+				"-map", "0", "-c", "copy", "-f", "mpegts", out)
+			var files []*os.File
+			if k.configure.Role != srt.RoleUnknown {
+				files = append(files, ro)
+			}
+			p.hand(c, k.configure, files...)
+			get[srt.Connected](c, srt.MsgConnected, nil)
+			if k.configure.Role == srt.RoleUnknown {
+				require.Equal(t, srt.RolePlay, get[srt.Direction](c, srt.MsgDirection, nil).Role)
+				require.NoError(t, c.control.Send(srt.MsgBuffer, srt.Buffer{Role: srt.RolePlay}, ro))
+			}
+			require.Eventually(t, func() bool {
+				info, err := reader.Info()
+				return err == nil && info.State == buffer.Ended
+			}, 15*time.Second, 20*time.Millisecond)
+			s := get(c, srt.MsgStats, units(30))
+			require.Positive(t, s.SRT.Total.PktSentUnique)
+			require.Zero(t, s.Skipped)
+			require.Zero(t, s.BufferErr)
+
+			w, err := buffer.OpenWriter(rw)
+			require.NoError(t, err)
+			require.NoError(t, w.Finish())
+			f := get[srt.Failed](c, srt.MsgFailed, nil)
+			require.Equal(t, srt.FailStreamEnd, f.Reason)
+			require.Zero(t, c.exit(3*time.Second))
+			_ = player.wait()
+			require.NotContains(t, player.out.String(), "on-monoton")
+
+			got := pictures(t, out)
+			got = got[:len(got)-3] // where the publisher was cut off, B-frames may be missing before the last picture
+			require.GreaterOrEqual(t, len(got), 10)
+			all := pictures(t, clip)
+			first := slices.Index(all, got[0])
+			require.GreaterOrEqual(t, first, 0)
+			require.Equal(t, all[first:first+len(got)], got, "pictures are missing")
+		})
+	}
+}
+
+func TestEndings(t *testing.T) {
+	t.Run("closed by the controller", func(t *testing.T) {
+		t.Parallel()
+		rw, _, reader := newBuffer(t)
+		c := publishInto(t, rw, reader)
+		get(c, srt.MsgStats, units(10))
+		start := time.Now()
+		require.NoError(t, c.control.Send(srt.MsgClose, nil))
+		require.Equal(t, srt.FailClosed, get[srt.Failed](c, srt.MsgFailed, nil).Reason)
+		require.Zero(t, c.exit(3*time.Second))
+		require.Less(t, time.Since(start), time.Second)
+		info, err := reader.Info()
+		require.NoError(t, err)
+		require.Equal(t, buffer.Ended, info.State)
+	})
+	t.Run("controller gone", func(t *testing.T) {
+		t.Parallel()
+		rw, _, reader := newBuffer(t)
+		c := publishInto(t, rw, reader)
+		require.NoError(t, c.control.Close())
+		require.Zero(t, c.exit(10*time.Second))
+		info, err := reader.Info()
+		require.NoError(t, err)
+		require.Equal(t, buffer.Ended, info.State)
+	})
+	t.Run("controller gone while idle", func(t *testing.T) {
+		t.Parallel()
+		c := spawn(t)
+		get[srt.Hello](c, srt.MsgHello, nil)
+		require.NoError(t, c.control.Close())
+		require.Zero(t, c.exit(10*time.Second))
+	})
+	t.Run("listener gone while idle", func(t *testing.T) {
+		t.Parallel()
+		c := spawn(t)
+		get[srt.Hello](c, srt.MsgHello, nil)
+		require.NoError(t, c.handover.Close())
+		require.Equal(t, srt.FailInternal, get[srt.Failed](c, srt.MsgFailed, nil).Reason)
+		require.Equal(t, exitInternal, c.exit(3*time.Second))
+	})
+	t.Run("caller vanished in its handshake", func(t *testing.T) {
+		t.Parallel()
+		rw, _, _ := newBuffer(t)
+		p := listen(t, "udp4", "127.0.0.1")
+		c := spawn(t)
+		caller := publishClip(t, p.url("?streamid=live"))
+		h, f := p.next()
+		require.NoError(t, caller.cmd.Process.Kill())
+		<-caller.done
+		require.NoError(t, c.control.Send(srt.MsgConfigure, srt.Configure{Role: srt.RolePublish}, rw))
+		require.NoError(t, c.handover.Send(srt.MsgHandover, h, f))
+		require.NoError(t, f.Close())
+		require.Equal(t, srt.FailTimeout, get[srt.Failed](c, srt.MsgFailed, nil).Reason)
+		require.Zero(t, c.exit(3*time.Second))
+	})
+	t.Run("peer silent", func(t *testing.T) {
+		t.Parallel()
+		rw, _, reader := newBuffer(t)
+		p := listen(t, "udp4", "127.0.0.1")
+		c := spawn(t)
+		caller := publishClip(t, p.url("?streamid=live"))
+		p.hand(c, srt.Configure{Role: srt.RolePublish, Options: map[string]string{"peeridletimeo": "3000"}}, rw)
+		get(c, srt.MsgStats, units(10))
+		require.NoError(t, caller.cmd.Process.Kill())
+		require.Equal(t, srt.FailLost, get[srt.Failed](c, srt.MsgFailed, nil).Reason)
+		require.Zero(t, c.exit(3*time.Second))
+		info, err := reader.Info()
+		require.NoError(t, err)
+		require.Equal(t, buffer.Ended, info.State)
+	})
+	t.Run("unusable buffer", func(t *testing.T) {
+		t.Parallel()
+		p := listen(t, "udp4", "127.0.0.1")
+		c := spawn(t)
+		publishClip(t, p.url("?streamid=live"))
+		null, err := os.Open(os.DevNull)
+		require.NoError(t, err)
+		p.hand(c, srt.Configure{Role: srt.RolePublish}, null)
+		require.Equal(t, srt.FailBuffer, get[srt.Failed](c, srt.MsgFailed, nil).Reason)
+		require.Zero(t, c.exit(3*time.Second))
+	})
+	t.Run("configuration that libsrt refuses", func(t *testing.T) {
+		t.Parallel()
+		p := listen(t, "udp4", "127.0.0.1")
+		c := spawn(t)
+		publishClip(t, p.url("?streamid=live"))
+		p.hand(c, srt.Configure{Role: srt.RolePublish, Options: map[string]string{"mss": "huge"}})
+		f := get[srt.Failed](c, srt.MsgFailed, nil)
+		require.Equal(t, srt.FailInternal, f.Reason)
+		require.Contains(t, f.Detail, "mss")
+		require.Equal(t, exitInternal, c.exit(3*time.Second))
+	})
+}
+
+func TestReport(t *testing.T) {
+	rw, _, reader := newBuffer(t)
+	c := publishInto(t, rw, reader)
+	get[srt.Connected](c, srt.MsgConnected, nil)
+	c.mu.Lock()
+	c.messages = nil
+	c.mu.Unlock()
+	require.NoError(t, c.control.Send(srt.MsgReport, nil))
+	get[srt.Hello](c, srt.MsgHello, nil)
+	get[srt.Connected](c, srt.MsgConnected, nil)
+	get[srt.ConnStats](c, srt.MsgStats, nil)
+}
+
+// Messages that make no sense are passed over.
+func TestHostileControl(t *testing.T) {
+	c := spawn(t)
+	get[srt.Hello](c, srt.MsgHello, nil)
+	for _, kind := range []string{"nonsense", srt.MsgBuffer, srt.MsgHandover} {
+		require.NoError(t, c.control.Send(kind, map[string]any{}))
+	}
+	require.NoError(t, c.handover.Send("nonsense", 1))
+	require.NoError(t, c.control.Send(srt.MsgReport, nil))
+	get[srt.Hello](c, srt.MsgHello, nil)
+	require.NoError(t, c.control.Send(srt.MsgConfigure, "not an object"))
+	require.Equal(t, srt.FailInternal, get[srt.Failed](c, srt.MsgFailed, nil).Reason)
+	require.Equal(t, exitInternal, c.exit(3*time.Second))
+}

@@ -1,0 +1,109 @@
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+	"kernel.org/pub/linux/libs/security/libcap/psx"
+)
+
+const mebibyte = 1 << 20
+
+// limits are resource limits; 0 leaves one as it is.
+//
+// There is none on the number of processes, which counts the whole user and not one process, and none on
+// address space, of which a Go program reserves over a gigabyte.
+type limits struct {
+	data  uint64 // bytes of private writable memory: heaps and the stacks of all threads, not shared memory
+	files uint64 // descriptors
+	size  uint64 // bytes of a file that it writes or makes
+}
+
+var profileLimits = [...]limits{
+	// The Go heap's first arena is 64 MB and each of some ten stacks 8 MB, hardly any of it ever touched.
+	Connection: {data: 256 * mebibyte, files: 64, size: 16 * mebibyte},
+	HTTP:       {data: 8192 * mebibyte, size: 1024 * mebibyte},
+	Listener:   {data: 1024 * mebibyte, files: 4096, size: 16 * mebibyte},
+}
+
+func limit(p Profile) error {
+	l := profileLimits[p]
+	for _, r := range []struct {
+		name     string
+		resource int
+		value    uint64
+		zero     bool
+	}{
+		{"core", unix.RLIMIT_CORE, 0, true},
+		{"data", unix.RLIMIT_DATA, l.data, false},
+		{"nofile", unix.RLIMIT_NOFILE, l.files, false},
+		{"fsize", unix.RLIMIT_FSIZE, l.size, false},
+	} {
+		if r.value == 0 && !r.zero {
+			continue
+		}
+		var now unix.Rlimit
+		if err := unix.Getrlimit(r.resource, &now); err != nil {
+			return fmt.Errorf("sandbox: read limit %s: %w", r.name, err)
+		}
+		value := min(r.value, now.Max) // a stricter one stays
+		if err := unix.Setrlimit(r.resource, &unix.Rlimit{Cur: value, Max: value}); err != nil {
+			return fmt.Errorf("sandbox: set limit %s to %d: %w", r.name, value, err)
+		}
+	}
+	return nil
+}
+
+// becomeNobody gives up root. Who is not root stays who they are.
+func becomeNobody() error {
+	if unix.Geteuid() != 0 && unix.Getuid() != 0 {
+		return nil
+	}
+	// In a container where only root exists these fail; its capabilities are still dropped.
+	if err := syscall.Setgroups(nil); err != nil {
+		return fmt.Errorf("runs as root: setgroups: %w", err)
+	}
+	if err := syscall.Setresgid(GID, GID, GID); err != nil {
+		return fmt.Errorf("runs as root: setresgid: %w", err)
+	}
+	if err := syscall.Setresuid(UID, UID, UID); err != nil {
+		return fmt.Errorf("runs as root: setresuid: %w", err)
+	}
+	return nil
+}
+
+// Give makes a socket belong to the user that sandboxed processes run as. The kernel lets two sockets share a
+// port (SO_REUSEPORT) only if they have the same owner, who is whoever made them: a listener that is no longer
+// root can't bind beside a socket that root made for it, unless root gave it away. Without root it does nothing.
+func Give(socket *os.File) error {
+	if unix.Geteuid() != 0 {
+		return nil
+	}
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var chown error
+	if err := raw.Control(func(fd uintptr) { chown = unix.Fchown(int(fd), UID, GID) }); err != nil {
+		return err
+	}
+	if chown != nil {
+		return fmt.Errorf("sandbox: give socket away: %w", chown)
+	}
+	return nil
+}
+
+// dropCapabilities leaves no thread with any, whoever started the process.
+func dropCapabilities() error {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var none [2]unix.CapUserData
+	_, _, errno := psx.Syscall3(unix.SYS_CAPSET, uintptr(unsafe.Pointer(&header)), uintptr(unsafe.Pointer(&none[0])), 0)
+	if errno != 0 {
+		return errors.New("capset: " + errno.Error())
+	}
+	return nil
+}

@@ -1,0 +1,75 @@
+package sandbox
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+
+	seccomp "github.com/elastic/go-seccomp-bpf"
+	"github.com/elastic/go-seccomp-bpf/arch"
+	"golang.org/x/sys/unix"
+)
+
+// restrictCalls loads the profile's filters on all threads. The first error tells
+// what is missing, the second that something failed which is there.
+func restrictCalls(p Profile) (missing, err error) {
+	table, err := arch.GetInfo("")
+	if err != nil || !seccomp.Supported() {
+		return fmt.Errorf("the kernel or this architecture has none"), nil
+	}
+	if err := catchDenied(); err != nil {
+		return err, nil
+	}
+	for _, f := range policyOf(p, os.Getpid()).filters(table) {
+		filter := seccomp.Filter{Flag: seccomp.FilterFlagTSync, Policy: f}
+		if err := seccomp.LoadFilter(filter); err != nil {
+			return nil, fmt.Errorf("sandbox: seccomp: %w", err)
+		}
+	}
+	return nil, nil
+}
+
+// filters turns the policy into one filter per action. (In one filter with several groups the library obeys
+// only the first: each ends in the default action.) The kernel takes the strictest answer of all filters; a
+// trap is stricter than an error, so that the allow-list names whatever another filter answers with an error.
+func (p policy) filters(table *arch.Info) []seccomp.Policy {
+	one := func(action, otherwise seccomp.Action, rules []rule) seccomp.Policy {
+		group := seccomp.SyscallGroup{Action: action}
+		for _, r := range rules {
+			if _, known := table.SyscallNames[r.name]; !known {
+				continue // this architecture never had it
+			}
+			if len(r.when) == 0 {
+				group.Names = append(group.Names, r.name)
+			}
+			for _, set := range r.when {
+				group.NamesWithCondtions = append(group.NamesWithCondtions, seccomp.NameWithConditions{Name: r.name, Conditions: set})
+			}
+		}
+		return seccomp.Policy{DefaultAction: otherwise, Syscalls: []seccomp.SyscallGroup{group}}
+	}
+	allowed := slices.Clone(p.allow)
+	for _, r := range p.refuse {
+		allowed = append(allowed, r.name)
+	}
+	allowed = append(allowed, p.absent...)
+	slices.Sort(allowed)
+	return []seccomp.Policy{
+		one(seccomp.ActionKillProcess, seccomp.ActionAllow, always(p.kill...)),
+		one(seccomp.ActionErrno|seccomp.Action(unix.EACCES), seccomp.ActionAllow, p.refuse),
+		one(seccomp.ActionErrno|seccomp.Action(unix.ENOSYS), seccomp.ActionAllow, always(p.absent...)),
+		one(seccomp.ActionAllow, seccomp.ActionTrap, always(slices.Compact(allowed)...)),
+	}
+}
+
+// SyscallName names a system call of this architecture, for the number that a process
+// left behind which ended with ExitDenied. An unknown one is its number.
+func SyscallName(number int) string {
+	if table, err := arch.GetInfo(""); err == nil {
+		if name, ok := table.SyscallNumbers[number]; ok {
+			return name
+		}
+	}
+	return strconv.Itoa(number)
+}
