@@ -1,0 +1,43 @@
+// Package api is the server's REST API, its metrics and its health: HTTP handlers over a
+// Backend, which the controller implements.
+package api
+
+import "errors"
+
+// Errors of a Backend.
+var (
+	// ErrNotFound means that there is no stream or connection of that name.
+	ErrNotFound = errors.New("not found")
+	// ErrNoPublisher means that the stream is there, but nobody publishes it.
+	ErrNoPublisher = errors.New("the stream has no publisher")
+)
+
+// Backend is what the API shows and does. Every answer is a snapshot that the caller may keep
+// and change. All methods may be called from many goroutines at once and must not block on
+// another process.
+type Backend interface {
+	// Info describes the server.
+	Info() Info
+	// Ready returns nil when streams can be published and played, else a sentence that says
+	// what is missing.
+	Ready() error
+
+	// Streams returns the streams that somebody publishes or watches, that are kept for a
+	// returning publisher, or that have an entry of their own in the configuration. In any order.
+	Streams() []Stream
+	// Stream returns one of them, or ErrNotFound.
+	Stream(name string) (Stream, error)
+	// EndPublisher begins to end the connection of the stream's publisher. It returns
+	// ErrNotFound or ErrNoPublisher where there is none.
+	EndPublisher(name string) error
+
+	// Connections returns the connections that have a process of their own. In any order.
+	Connections() []Connection
+	// Connection returns one of them, or ErrNotFound.
+	Connection(id string) (Connection, error)
+	// Disconnect begins to end a connection. It returns ErrNotFound where there is none.
+	Disconnect(id string) error
+
+	// Metrics returns what /metrics shows.
+	Metrics() MetricsSnapshot
+}

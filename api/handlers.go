@@ -1,0 +1,212 @@
+package api
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// handlers are the operations of the REST API.
+type handlers struct {
+	backend Backend
+	log     *slog.Logger
+}
+
+type (
+	// hostInput takes the Host of a request, which huma does not count among the headers.
+	hostInput struct{ host string }
+
+	streamInput struct {
+		hostInput
+		Name string `path:"name" doc:"Name of the stream" example:"live"`
+	}
+	streamsInput struct {
+		hostInput
+		Page
+	}
+	connectionInput struct {
+		ID string `path:"id" doc:"Id of the connection"`
+	}
+	connectionsInput struct {
+		Page
+		Stream string `query:"stream" doc:"Only connections of this stream"`
+		Role   Role   `query:"role" enum:"publish,play,undecided" doc:"Only connections of this role"`
+	}
+
+	output[T any] struct{ Body T }
+)
+
+// Resolve is called by huma.
+func (i *hostInput) Resolve(ctx huma.Context) []error {
+	i.host = ctx.Host()
+	return nil
+}
+
+// register adds every operation and returns the OpenAPI document.
+func (h *handlers) register(a huma.API) []byte {
+	a.UseMiddleware(func(ctx huma.Context, next func(huma.Context)) {
+		if errs := unknownParameters(ctx); len(errs) > 0 {
+			_ = huma.WriteErr(a, ctx, http.StatusUnprocessableEntity, "validation failed", errs...)
+			return
+		}
+		next(ctx)
+	})
+	const (
+		invalid  = http.StatusUnprocessableEntity
+		notFound = http.StatusNotFound
+		conflict = http.StatusConflict
+	)
+	register(a, http.MethodGet, "/api/v1/info", "getInfo", "The server", h.info, invalid)
+	register(a, http.MethodGet, "/api/v1/streams", "listStreams", "Streams by name", h.streams, invalid)
+	register(a, http.MethodGet, "/api/v1/streams/{name}", "getStream", "One stream", h.stream, notFound)
+	register(a, http.MethodDelete, "/api/v1/streams/{name}", "endPublisher", "End a stream's publisher", h.endPublisher, notFound, conflict)
+	register(a, http.MethodGet, "/api/v1/connections", "listConnections", "Connections, the oldest first", h.connections, invalid)
+	register(a, http.MethodGet, "/api/v1/connections/{id}", "getConnection", "One connection", h.connection, notFound)
+	register(a, http.MethodDelete, "/api/v1/connections/{id}", "disconnect", "End a connection", h.disconnect, notFound)
+	document, err := json.Marshal(a.OpenAPI())
+	if err != nil {
+		// The document is made of this package's types alone: a test would have met this.
+		panic(err)
+	}
+	return document
+}
+
+func register[I, O any](a huma.API, method, path, id, summary string, f func(context.Context, *I) (*O, error), codes ...int) {
+	op := huma.Operation{Method: method, Path: path, OperationID: id, Summary: summary, Errors: codes}
+	if method == http.MethodDelete {
+		op.DefaultStatus = http.StatusNoContent
+	}
+	huma.Register(a, op, f)
+}
+
+// unknownParameters refuses query parameters that the operation does not have: a filter with
+// a typing error must not answer with everything.
+func unknownParameters(ctx huma.Context) []error {
+	u := ctx.URL()
+	query, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return []error{&huma.ErrorDetail{Location: "query", Message: err.Error()}}
+	}
+	var errs []error
+	for name := range query {
+		if !slices.ContainsFunc(ctx.Operation().Parameters, func(p *huma.Param) bool { return p.In == "query" && p.Name == name }) {
+			errs = append(errs, &huma.ErrorDetail{Location: "query." + name, Message: "unknown query parameter"})
+		}
+	}
+	return errs
+}
+
+func (h *handlers) info(context.Context, *struct{}) (*output[Info], error) {
+	i := h.backend.Info()
+	i.UptimeSeconds = since(&i.Started)
+	if i.SRT == nil {
+		i.SRT = []Listener{}
+	}
+	return &output[Info]{i}, nil
+}
+
+func (h *handlers) streams(_ context.Context, in *streamsInput) (*output[List[Stream]], error) {
+	all := h.backend.Streams()
+	slices.SortFunc(all, func(a, b Stream) int { return cmp.Compare(a.Name, b.Name) })
+	list := page(all, in.Page)
+	info := h.backend.Info()
+	for i := range list.Items {
+		finish(&list.Items[i], in.host, &info)
+	}
+	return &output[List[Stream]]{list}, nil
+}
+
+func (h *handlers) stream(_ context.Context, in *streamInput) (*output[Stream], error) {
+	s, err := h.backend.Stream(in.Name)
+	if err != nil {
+		return nil, h.fault(err, "stream", in.Name)
+	}
+	info := h.backend.Info()
+	finish(&s, in.host, &info)
+	return &output[Stream]{s}, nil
+}
+
+func (h *handlers) endPublisher(_ context.Context, in *streamInput) (*struct{}, error) {
+	if err := h.backend.EndPublisher(in.Name); err != nil {
+		return nil, h.fault(err, "stream", in.Name)
+	}
+	h.log.Info("publisher ended over the API", "stream", in.Name)
+	return nil, nil
+}
+
+func (h *handlers) connections(_ context.Context, in *connectionsInput) (*output[List[Connection]], error) {
+	all := slices.DeleteFunc(h.backend.Connections(), func(c Connection) bool {
+		return (in.Stream != "" && c.Stream != in.Stream) || (in.Role != "" && c.Role != in.Role)
+	})
+	slices.SortFunc(all, func(a, b Connection) int {
+		return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.ID, b.ID))
+	})
+	list := page(all, in.Page)
+	for i := range list.Items {
+		finishConnection(&list.Items[i])
+	}
+	return &output[List[Connection]]{list}, nil
+}
+
+func (h *handlers) connection(_ context.Context, in *connectionInput) (*output[Connection], error) {
+	c, err := h.backend.Connection(in.ID)
+	if err != nil {
+		return nil, h.fault(err, "connection", in.ID)
+	}
+	finishConnection(&c)
+	return &output[Connection]{c}, nil
+}
+
+func (h *handlers) disconnect(_ context.Context, in *connectionInput) (*struct{}, error) {
+	if err := h.backend.Disconnect(in.ID); err != nil {
+		return nil, h.fault(err, "connection", in.ID)
+	}
+	h.log.Info("connection ended over the API", "conn", in.ID)
+	return nil, nil
+}
+
+// fault turns an error of the backend into an answer.
+func (h *handlers) fault(err error, kind, name string) error {
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return huma.Error404NotFound(fmt.Sprintf("there is no %s %q", kind, name))
+	case errors.Is(err, ErrNoPublisher):
+		return huma.Error409Conflict(fmt.Sprintf("nobody publishes the stream %q", name))
+	default:
+		h.log.Error("API request failed", kind, name, "err", err)
+		return huma.Error500InternalServerError("the server failed; its log says why")
+	}
+}
+
+// finish fills in what is the API's part of a stream.
+func finish(s *Stream, host string, info *Info) {
+	s.UptimeSeconds = since(s.LiveSince)
+	s.Viewers.Total = s.Viewers.SRT + s.Viewers.HLS
+	s.Links = links(s.Name, host, info)
+	if s.Tracks == nil {
+		s.Tracks = []Track{}
+	}
+}
+
+func finishConnection(c *Connection) {
+	if c.Sandbox == nil {
+		c.Sandbox = []string{}
+	}
+}
+
+func since(t *time.Time) float64 {
+	if t == nil || t.IsZero() {
+		return 0
+	}
+	// Rounded: nanoseconds are noise to a reader. A clock that was set back is no negative age.
+	return max(0, time.Since(*t).Round(time.Millisecond).Seconds())
+}

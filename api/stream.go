@@ -1,0 +1,99 @@
+package api
+
+import (
+	"time"
+
+	"brume/media"
+	"brume/media/ts"
+)
+
+// StreamState says whether media comes in.
+type StreamState string
+
+// The states of a stream. One whose publisher is gone is offline at once, since nothing comes
+// in any more, even while its viewers are kept for the publisher to return: ResumeUntil tells that.
+const (
+	StreamOffline  StreamState = "offline"  // nobody publishes
+	StreamStarting StreamState = "starting" // a publisher is there, but its tracks are not known yet
+	StreamLive     StreamState = "live"     // media comes in
+)
+
+// Stream is one stream.
+type Stream struct {
+	Name          string      `json:"name" example:"live"`
+	State         StreamState `json:"state" enum:"offline,starting,live" doc:"live: media comes in; starting: a publisher is there, but its tracks are not known yet; offline: nobody publishes"`
+	Publisher     *Publisher  `json:"publisher,omitempty" doc:"Who publishes; absent when offline"`
+	LiveSince     *time.Time  `json:"live_since,omitempty" doc:"When the stream became live; a publisher that returns within the resume time does not change it"`
+	UptimeSeconds float64     `json:"uptime_seconds" minimum:"0" doc:"Time since live_since, 0 when it is absent"` // the API fills it in
+	ResumeUntil   *time.Time  `json:"resume_until,omitempty" doc:"Until when viewers are kept for the publisher to return; absent when one is there, or when the stream is over"`
+	Tracks        []Track     `json:"tracks" nullable:"false" doc:"Tracks of the latest epoch, in their order"`
+	Buffer        *Buffer     `json:"buffer,omitempty" doc:"The stream's buffer; absent when there is none"`
+	Viewers       Viewers     `json:"viewers"`
+	BytesIn       uint64      `json:"bytes_in" doc:"Payload bytes that came in since the buffer was made, of all publishers"`
+	BytesOut      uint64      `json:"bytes_out" doc:"Payload bytes that went out since the buffer was made, over SRT and HTTP"`
+	Input         *ts.Stats   `json:"input,omitempty" doc:"What the demultiplexer counted of the present publisher, else of the last"`
+	HLS           HLSStats    `json:"hls" doc:"Requests over HTTP since the buffer was made"`
+	Links         Links       `json:"links" doc:"Where to watch and to publish"` // the API fills it in
+}
+
+// Publisher is the connection that publishes a stream.
+type Publisher struct {
+	Connection string    `json:"connection" doc:"Id of the connection"`
+	Peer       string    `json:"peer" doc:"Address and port" example:"192.0.2.7:50000"`
+	Since      time.Time `json:"since" doc:"When it connected"`
+}
+
+// Track is one track of a stream.
+type Track struct {
+	ID         int         `json:"id" minimum:"0" doc:"Index within the stream"`
+	PID        uint16      `json:"pid,omitempty" doc:"Packet identifier in the source"`
+	Kind       string      `json:"kind" enum:"video,audio,data"`
+	Codec      media.Codec `json:"codec" example:"h264"`
+	Codecs     string      `json:"codecs,omitempty" doc:"Codec with its parameters as in RFC 6381" example:"avc1.64001f"`
+	Language   string      `json:"language,omitempty" doc:"Three letters of ISO 639-2" example:"eng"`
+	Width      int         `json:"width,omitempty" doc:"Pixels"`
+	Height     int         `json:"height,omitempty" doc:"Pixels"`
+	Interlaced bool        `json:"interlaced,omitempty" doc:"The video is interlaced"`
+	FrameRate  float64     `json:"frame_rate,omitempty" doc:"Frames per second, absent when unknown"`
+	SampleRate int         `json:"sample_rate,omitempty" doc:"Hz"`
+	Channels   int         `json:"channels,omitempty" doc:"Audio channels"`
+	Bitrate    uint64      `json:"bitrate,omitempty" doc:"Measured bits per second, absent until known"`
+	HLS        bool        `json:"hls" doc:"The fMP4 variant of HLS carries it"`
+	HLSTS      bool        `json:"hls_ts" doc:"The MPEG-TS variant of HLS, and SRT, carry it"`
+}
+
+// Buffer is a stream's buffer and the cuts of its HLS playlists.
+type Buffer struct {
+	Seconds               float64 `json:"seconds" minimum:"0" doc:"Media held now"`
+	Bytes                 int64   `json:"bytes" minimum:"0" doc:"Memory that the buffer takes now"`
+	WindowSeconds         float64 `json:"window_seconds" doc:"Most media held"`
+	SizeBytes             int64   `json:"size_bytes" doc:"Most memory that it may take"`
+	SegmentTargetSeconds  float64 `json:"segment_target_seconds" doc:"A segment ends at the first random access point after it"`
+	SegmentMaxSeconds     float64 `json:"segment_max_seconds" doc:"No segment is longer"`
+	PartTargetSeconds     float64 `json:"part_target_seconds" doc:"EXT-X-PART-INF PART-TARGET, 0 without parts"`
+	TargetDurationSeconds int     `json:"target_duration_seconds" doc:"EXT-X-TARGETDURATION, 0 until the first segment is complete"`
+	Epochs                uint64  `json:"epochs" doc:"Changes of tracks, parameters, clock or publisher since the buffer was made, the first included"`
+}
+
+// Viewers counts who watches.
+type Viewers struct {
+	Total int `json:"total" minimum:"0"`                                                               // the API fills it in
+	SRT   int `json:"srt" minimum:"0" doc:"Connections that play over SRT"`                            //
+	HLS   int `json:"hls" minimum:"0" doc:"Clients that fetched over HTTP within the last 10 seconds"` //
+}
+
+// HLSStats counts the HTTP requests for one stream.
+type HLSStats struct {
+	Requests    uint64 `json:"requests" doc:"Of playlists, segments and parts"`
+	Bytes       uint64 `json:"bytes" doc:"Of their bodies"`
+	PlayerViews uint64 `json:"player_views" doc:"Player pages asked for"`
+}
+
+// Links say where a stream is watched and published. Their host is the one that the request
+// came to, unless a port listens on one address only.
+type Links struct {
+	HLS    string `json:"hls,omitempty" format:"uri" example:"http://127.0.0.1:8080/hls/live/index.m3u8"`
+	HLSTS  string `json:"hls_ts,omitempty" format:"uri" example:"http://127.0.0.1:8080/hls/live/ts/index.m3u8"`
+	Player string `json:"player,omitempty" format:"uri" example:"http://127.0.0.1:8080/live.html"`
+	SRT    string `json:"srt,omitempty" format:"uri" doc:"For publishers and viewers" example:"srt://127.0.0.1:8889?streamid=live"`
+}
