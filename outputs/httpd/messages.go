@@ -1,0 +1,119 @@
+// Package httpd is the http process: it serves the streams whose buffers the controller handed it,
+// and the player page. It opens no file and connects nowhere.
+package httpd
+
+import "time"
+
+// Types of the messages between the controller and the http process.
+const (
+	// Controller to http.
+	MsgListen = "listen" // with listening TCP sockets: serve on these too; one whose address is served already is closed
+	MsgStream = "stream" // Stream, with the read-only buffer; the same name and id again changes nothing, another id replaces
+	MsgRemove = "remove" // Remove: the stream is no more
+	MsgReport = "report" // ask for a Hello and Stats at once (a new controller does)
+	MsgClose  = "close"  // finish what runs, at most CloseGrace long, and end
+
+	// HTTP to controller.
+	MsgHello   = "hello"   // Hello: started, has new sockets, or asked to report
+	MsgStats   = "stats"   // Stats, once a second
+	MsgStreams = "streams" // Streams, once a second, as many messages as it takes
+	MsgFailed  = "failed"  // Failed: a message could not be obeyed
+)
+
+// Bounds of the http process.
+const (
+	// MaxStreams bounds the streams served at once. A further one is answered with Failed.
+	MaxStreams = 4096
+	// MaxConnections bounds the open TCP connections. A further one is closed at once and counted.
+	MaxConnections = 16384
+	// MaxListeners bounds the listening sockets.
+	MaxListeners = 64
+	// MaxViewers bounds the viewers told apart in one stream.
+	MaxViewers = 65536
+	// StreamsPerMessage bounds one Streams message, so that it fits a control message.
+	StreamsPerMessage = 100
+	// CloseGrace is how long running requests may go on after MsgClose.
+	CloseGrace = 2 * time.Second
+	// ViewerWindow is how long a viewer counts after its last request of a playlist, segment or part.
+	ViewerWindow = 10 * time.Second
+)
+
+// Stream names a stream whose read-only buffer comes with the message.
+type Stream struct {
+	Name string `json:"name"` // media.ValidName
+	ID   uint64 `json:"id"`   // of this buffer, chosen by the controller; a new buffer has a new one
+}
+
+// Remove names a stream that is no more. An id that is not the one being served is ignored, so that a
+// late remove can't hit its successor.
+type Remove struct {
+	Name string `json:"name"`
+	ID   uint64 `json:"id"`
+}
+
+// Hello reports the http process.
+type Hello struct {
+	PID       int      `json:"pid"`
+	Addresses []string `json:"addresses,omitempty"` // that it serves on
+	Sandbox   []string `json:"sandbox,omitempty"`   // what is in force: "landlock", "seccomp", "rlimits"
+	Missing   []string `json:"missing,omitempty"`   // what the kernel lacks
+}
+
+// Failed tells which message could not be obeyed and why.
+type Failed struct {
+	Message string `json:"message"` // type of the message
+	Stream  string `json:"stream,omitempty"`
+	ID      uint64 `json:"id,omitempty"`
+	Detail  string `json:"detail"` // for the log
+}
+
+// Stats is what the http process counts over all streams. Counters are totals since it began.
+type Stats struct {
+	Connections int            `json:"connections"` // open now
+	Accepted    uint64         `json:"accepted"`    // connections
+	Refused     uint64         `json:"refused"`     // connections over MaxConnections
+	SlowClosed  uint64         `json:"slow_closed"` // connections closed since the client stopped reading
+	Panics      uint64         `json:"panics"`      // requests that ended in a panic; each is a bug
+	Malformed   uint64         `json:"malformed"`   // control messages that could not be read
+	Active      int            `json:"active"`      // requests being served now
+	Requests    []RequestCount `json:"requests"`    // by route and class, only those that came up
+}
+
+// RequestCount counts requests of one kind of route that were answered with one class of status.
+type RequestCount struct {
+	Route    Route  `json:"route"`
+	Class    string `json:"class"` // "1xx" to "5xx"; "gone" when the client left before an answer
+	Requests uint64 `json:"requests"`
+	Bytes    uint64 `json:"bytes"` // of bodies
+}
+
+// Route is a kind of route: a metric label, so there are only these.
+type Route string
+
+// The kinds of routes.
+const (
+	RoutePlaylist Route = "playlist" // HLS multivariant and media playlists
+	RouteSegment  Route = "segment"  // HLS segments, fMP4 and MPEG-TS
+	RoutePart     Route = "part"     // HLS partial segments
+	RouteInit     Route = "init"     // fMP4 initialization sections
+	RoutePlayer   Route = "player"   // player pages
+	RouteAsset    Route = "asset"    // scripts, styles and icons of the pages
+	RoutePage     Route = "page"     // the page at /
+	RouteOther    Route = "other"    // anything else, unknown paths among them
+)
+
+// Streams is what the http process counts by stream. Every stream it serves is in one of the messages of a
+// second, so a controller that was restarted sees what it must send or remove.
+type Streams struct {
+	Streams []StreamStats `json:"streams"` // at most StreamsPerMessage
+}
+
+// StreamStats counts one stream. Counters are totals since the http process got this buffer.
+type StreamStats struct {
+	Name        string `json:"name"`
+	ID          uint64 `json:"id"`
+	Viewers     int    `json:"viewers"`      // different clients (address and user agent) within ViewerWindow
+	Requests    uint64 `json:"requests"`     // of its playlists, segments and parts
+	Bytes       uint64 `json:"bytes"`        // of bodies
+	PlayerViews uint64 `json:"player_views"` // player pages asked for while it was known
+}

@@ -1,0 +1,165 @@
+import type Hls from 'hls.js'
+
+/** What can be chosen and told of a running playback. */
+export interface Engine {
+  /** Seconds behind the live edge, if known. */
+  latency(): number | undefined
+  /** Bits per second of what plays, if known. */
+  bitrate(): number | undefined
+  dropped(): number | undefined
+  seekLive(): void
+  audios(): { id: number; label: string; selected: boolean }[]
+  selectAudio(id: number): void
+  qualities(): { id: number; label: string; selected: boolean }[]
+  selectQuality(id: number): void
+  destroy(): void
+}
+
+export interface Callbacks {
+  /** The lists of audios and qualities have changed. */
+  changed(): void
+  /** Playback can't go on by itself; the stream may be over. */
+  lost(reason: string): void
+}
+
+/** Starts playback of a playlist, with hls.js where there are Media Source Extensions, else with the browser's own HLS. */
+export async function start(video: HTMLVideoElement, url: string, callbacks: Callbacks): Promise<Engine> {
+  const { default: HlsClass } = await import('hls.js')
+  if (HlsClass.isSupported()) return new HlsEngine(HlsClass, video, url, callbacks)
+  if (video.canPlayType('application/vnd.apple.mpegurl')) return new NativeEngine(video, url, callbacks)
+  throw new Error('This browser can play neither Media Source Extensions nor HLS.')
+}
+
+class HlsEngine implements Engine {
+  private hls: Hls
+  private recoveries: number[] = []
+
+  constructor(
+    HlsClass: typeof Hls,
+    private video: HTMLVideoElement,
+    url: string,
+    callbacks: Callbacks,
+  ) {
+    // A server process that is replaced is back within a second: loads are repeated soon and often before they count as failed.
+    const retry = { maxNumRetry: 12, retryDelayMs: 250, maxRetryDelayMs: 3000, backoff: 'linear' as const }
+    const policy = { default: { maxTimeToFirstByteMs: 10000, maxLoadTimeMs: 20000, timeoutRetry: retry, errorRetry: retry } }
+    this.hls = new HlsClass({
+      lowLatencyMode: true,
+      backBufferLength: 30,
+      manifestLoadPolicy: policy,
+      playlistLoadPolicy: policy,
+      fragLoadPolicy: policy,
+    })
+    const { Events, ErrorTypes } = HlsClass
+    for (const event of [Events.MANIFEST_PARSED, Events.AUDIO_TRACKS_UPDATED, Events.AUDIO_TRACK_SWITCHED, Events.LEVEL_SWITCHED] as const) {
+      this.hls.on(event, () => callbacks.changed())
+    }
+    this.hls.on(Events.ERROR, (_, data) => {
+      if (!data.fatal) return
+      if (data.type === ErrorTypes.MEDIA_ERROR && this.mayRecover()) this.hls.recoverMediaError()
+      else callbacks.lost(data.details)
+    })
+    this.hls.loadSource(url)
+    this.hls.attachMedia(video)
+  }
+
+  /** Three recoveries in half a minute are allowed: more would be a loop. */
+  private mayRecover(): boolean {
+    const now = performance.now()
+    this.recoveries = this.recoveries.filter((t) => now - t < 30000)
+    this.recoveries.push(now)
+    return this.recoveries.length <= 3
+  }
+
+  latency(): number | undefined {
+    return this.hls.latency > 0 ? this.hls.latency : undefined
+  }
+
+  bitrate(): number | undefined {
+    return this.hls.levels[this.hls.currentLevel]?.bitrate
+  }
+
+  dropped(): number | undefined {
+    return this.video.getVideoPlaybackQuality?.().droppedVideoFrames
+  }
+
+  seekLive(): void {
+    if (this.hls.liveSyncPosition) this.video.currentTime = this.hls.liveSyncPosition
+  }
+
+  audios() {
+    return this.hls.audioTracks.map((t, id) => ({ id, label: t.name || t.lang || `Audio ${id + 1}`, selected: id === this.hls.audioTrack }))
+  }
+
+  selectAudio(id: number): void {
+    this.hls.audioTrack = id
+  }
+
+  qualities() {
+    const levels = this.hls.levels.map((l, id) => ({ id, label: l.height ? `${l.height}p` : `${Math.round(l.bitrate / 1000)} kbit/s`, selected: !this.hls.autoLevelEnabled && id === this.hls.currentLevel }))
+    return levels.length > 1 ? [{ id: -1, label: 'Auto', selected: this.hls.autoLevelEnabled }, ...levels] : levels
+  }
+
+  selectQuality(id: number): void {
+    this.hls.nextLevel = id
+  }
+
+  destroy(): void {
+    this.hls.destroy()
+  }
+}
+
+class NativeEngine implements Engine {
+  private onError: () => void
+
+  constructor(
+    private video: HTMLVideoElement,
+    url: string,
+    callbacks: Callbacks,
+  ) {
+    this.onError = () => callbacks.lost(video.error?.message ?? 'the browser stopped')
+    video.addEventListener('error', this.onError)
+    video.src = url
+  }
+
+  private edge(): number | undefined {
+    const { seekable } = this.video
+    return seekable.length > 0 ? seekable.end(seekable.length - 1) : undefined
+  }
+
+  latency(): number | undefined {
+    const edge = this.edge()
+    return edge === undefined ? undefined : edge - this.video.currentTime
+  }
+
+  bitrate(): undefined {
+    return undefined
+  }
+
+  dropped(): number | undefined {
+    return this.video.getVideoPlaybackQuality?.().droppedVideoFrames
+  }
+
+  seekLive(): void {
+    const edge = this.edge()
+    if (edge !== undefined) this.video.currentTime = edge - 2
+  }
+
+  audios() {
+    return []
+  }
+
+  selectAudio(): void {}
+
+  qualities() {
+    return []
+  }
+
+  selectQuality(): void {}
+
+  destroy(): void {
+    this.video.removeEventListener('error', this.onError)
+    this.video.removeAttribute('src')
+    this.video.load()
+  }
+}

@@ -1,0 +1,230 @@
+import './style.css'
+import { start, type Engine } from './engine'
+import { presence } from './source'
+
+/** waiting: not live yet. connecting: found, loading. stalled: was playing, nothing comes. blocked: the browser wants a click first. */
+type State = 'waiting' | 'connecting' | 'playing' | 'paused' | 'stalled' | 'unreachable' | 'error'
+
+const $ = <T extends Element>(selector: string) => document.querySelector<T>(selector)!
+const video = $<HTMLVideoElement>('#video')
+const name = decodeURIComponent(location.pathname.replace(/^\//, '').replace(/\.html$/, ''))
+const playlist = `/hls/${encodeURIComponent(name)}/index.m3u8`
+const pollEvery = 1500
+
+const notices: Record<State, [string, string]> = {
+  waiting: ['Not live yet', 'Playback begins by itself as soon as the stream starts.'],
+  connecting: ['Connecting…', ''],
+  playing: ['', ''],
+  paused: ['', ''],
+  stalled: ['Waiting for data…', ''],
+  unreachable: ['The server can’t be reached', 'Check your network. Trying again…'],
+  error: ['This stream can’t be played here', ''],
+}
+
+let engine: Engine | undefined
+let wanted = true // the viewer has not paused
+
+function show(state: State, detail?: string): void {
+  document.body.dataset.state = state
+  const [headline, text] = notices[state]
+  $('#headline').textContent = headline
+  $('#detail').textContent = detail ?? text
+}
+
+/** Looks for the stream until it is there, then plays it. */
+async function seek(): Promise<void> {
+  stop()
+  for (;;) {
+    const found = await presence(playlist)
+    if (found === 'live') break
+    show(found === 'absent' ? 'waiting' : 'unreachable')
+    await new Promise((resolve) => setTimeout(resolve, pollEvery))
+  }
+  show('connecting')
+  try {
+    engine = await start(video, playlist, { changed: fillMenus, lost })
+  } catch (error) {
+    show('error', error instanceof Error ? error.message : String(error))
+    return
+  }
+  await play()
+}
+
+function stop(): void {
+  engine?.destroy()
+  engine = undefined
+}
+
+let reseeking = false
+
+/** Playback can't go on: it begins anew, or waits for the stream to come back. */
+function lost(): void {
+  if (reseeking) return
+  reseeking = true
+  show('stalled')
+  stop()
+  setTimeout(() => {
+    reseeking = false
+    void seek()
+  }, 500)
+}
+
+async function play(): Promise<void> {
+  try {
+    await video.play()
+  } catch {
+    // Sound without a click is not allowed: the page begins muted and says how to hear it.
+    video.muted = true
+    await video.play().catch(() => show('paused'))
+  }
+}
+
+video.addEventListener('playing', () => show('playing'))
+video.addEventListener('timeupdate', () => {
+  if (!video.paused && document.body.dataset.state === 'stalled' && video.readyState > 2) show('playing')
+})
+video.addEventListener('pause', () => {
+  if (!wanted) show('paused')
+})
+video.addEventListener('ended', () => void seek())
+
+let stall: ReturnType<typeof setTimeout> | undefined
+video.addEventListener('waiting', () => {
+  clearTimeout(stall)
+  stall = setTimeout(() => {
+    if (engine && !video.paused && video.readyState < 3) show('stalled')
+  }, 1000)
+})
+
+function option(o: { id: number; label: string; selected: boolean }): HTMLOptionElement {
+  return new Option(o.label, String(o.id), o.selected, o.selected)
+}
+
+function fillMenus(): void {
+  for (const [id, list] of [
+    ['audio', engine?.audios() ?? []],
+    ['quality', engine?.qualities() ?? []],
+  ] as const) {
+    $<HTMLSelectElement>(`#${id}`).replaceChildren(...list.map(option))
+    $<HTMLElement>(`#${id}-label`).hidden = list.length < 2
+  }
+}
+
+function toggle(): void {
+  if (video.paused) {
+    wanted = true
+    engine?.seekLive()
+    void play()
+  } else {
+    wanted = false
+    video.pause()
+  }
+}
+
+function soundChanged(): void {
+  document.body.classList.toggle('muted', video.muted)
+  $<HTMLElement>('#unmute').hidden = !video.muted
+  $<HTMLInputElement>('#volume').value = String(video.muted ? 0 : video.volume)
+}
+
+function toggleSound(): void {
+  video.muted = !video.muted
+  if (!video.muted && video.volume === 0) video.volume = 1
+}
+
+async function toggleFull(): Promise<void> {
+  if (document.fullscreenElement) return document.exitFullscreen()
+  const phone = video as HTMLVideoElement & { webkitEnterFullscreen?: () => void }
+  if (document.fullscreenEnabled) return $('#stage').requestFullscreen()
+  phone.webkitEnterFullscreen?.()
+}
+
+function togglePanel(): void {
+  const panel = $<HTMLElement>('#panel')
+  panel.hidden = !panel.hidden
+  $('#info').setAttribute('aria-expanded', String(!panel.hidden))
+  tell()
+}
+
+/** The figures of the panel, and the mark of the live button. */
+function tell(): void {
+  const latency = engine?.latency()
+  document.body.classList.toggle('behind', latency !== undefined && latency > 12)
+  if ($<HTMLElement>('#panel').hidden) return
+  const bitrate = engine?.bitrate()
+  const dropped = engine?.dropped()
+  const ahead = video.buffered.length > 0 ? video.buffered.end(video.buffered.length - 1) - video.currentTime : undefined
+  const selected = (list: { label: string; selected: boolean }[] | undefined) => list?.find((o) => o.selected)?.label
+  const facts: [string, string | undefined][] = [
+    ['Latency', latency?.toFixed(1).concat(' s')],
+    ['Resolution', video.videoWidth > 0 ? `${video.videoWidth}×${video.videoHeight}` : undefined],
+    ['Bit rate', bitrate ? `${(bitrate / 1e6).toFixed(2)} Mbit/s` : undefined],
+    ['Rendition', selected(engine?.qualities())],
+    ['Audio', selected(engine?.audios())],
+    ['Buffer', ahead?.toFixed(1).concat(' s')],
+    ['Dropped frames', dropped === undefined ? undefined : String(dropped)],
+  ]
+  const list = $('#facts')
+  list.replaceChildren()
+  for (const [key, value] of facts) {
+    if (value === undefined) continue
+    const term = document.createElement('dt')
+    const data = document.createElement('dd')
+    term.textContent = key
+    data.textContent = value
+    list.append(term, data)
+  }
+}
+
+let idle: ReturnType<typeof setTimeout> | undefined
+function awake(): void {
+  document.body.classList.remove('idle')
+  clearTimeout(idle)
+  idle = setTimeout(() => document.body.classList.add('idle'), 3000)
+}
+
+const keys: Record<string, () => void> = {
+  ' ': toggle,
+  k: toggle,
+  m: toggleSound,
+  f: () => void toggleFull(),
+  i: togglePanel,
+  l: () => engine?.seekLive(),
+}
+document.addEventListener('keydown', (event) => {
+  awake()
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target instanceof HTMLSelectElement) return
+  if (event.key === ' ' && event.target instanceof HTMLButtonElement) return
+  const action = keys[event.key.toLowerCase()]
+  if (!action) return
+  event.preventDefault()
+  action()
+})
+for (const event of ['pointermove', 'pointerdown', 'focusin']) document.addEventListener(event, awake)
+
+$('#play').addEventListener('click', toggle)
+video.addEventListener('click', toggle)
+$('#mute').addEventListener('click', toggleSound)
+$('#unmute').addEventListener('click', toggleSound)
+$('#volume').addEventListener('input', (event) => {
+  video.volume = Number((event.target as HTMLInputElement).value)
+  video.muted = video.volume === 0
+})
+video.addEventListener('volumechange', soundChanged)
+$('#live').addEventListener('click', () => engine?.seekLive())
+$('#info').addEventListener('click', togglePanel)
+$('#full').addEventListener('click', () => void toggleFull())
+$('#audio').addEventListener('change', (event) => engine?.selectAudio(Number((event.target as HTMLSelectElement).value)))
+$('#quality').addEventListener('change', (event) => engine?.selectQuality(Number((event.target as HTMLSelectElement).value)))
+if (document.pictureInPictureEnabled) {
+  $<HTMLElement>('#pip').hidden = false
+  $('#pip').addEventListener('click', () => void (document.pictureInPictureElement ? document.exitPictureInPicture() : video.requestPictureInPicture()))
+}
+
+document.title = `${name} – Brume`
+$('#name').textContent = name
+soundChanged()
+awake()
+setInterval(tell, 1000)
+show('connecting')
+void seek()
