@@ -1,0 +1,62 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+
+	"brume/control"
+	"brume/outputs/httpd"
+	"brume/sandbox"
+	"brume/srt"
+	"brume/srt/listener"
+	"brume/web"
+)
+
+// httpCommand is the http process.
+type httpCommand struct{ logSettings }
+
+func (s *httpCommand) Run() error {
+	log, err := s.logger()
+	if err != nil {
+		return err
+	}
+	ctl, err := control.Child()
+	if err != nil {
+		return err
+	}
+	report, err := sandbox.Apply(sandbox.HTTP)
+	if err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	return httpd.Run(ctx, ctl, log, httpd.Options{
+		Sandbox: report.Active, Missing: report.Missing, Player: web.Player(), Page: web.Watch(), Assets: web.Assets(),
+	})
+}
+
+// listenerCommand is the process of the SRT port.
+type listenerCommand struct{ logSettings }
+
+func (s *listenerCommand) Run() error {
+	log, err := s.logger()
+	if err != nil {
+		return err
+	}
+	ctl, err := control.Child()
+	if err != nil {
+		return err
+	}
+	listener.LearnZones()
+	report, err := sandbox.Apply(sandbox.Listener)
+	if err != nil {
+		return err
+	}
+	if err := ctl.Send(srt.MsgHello, srt.Hello{PID: os.Getpid(), Sandbox: report.Active, Missing: report.Missing}); err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	return listener.Run(ctx, ctl, log)
+}

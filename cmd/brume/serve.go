@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"brume/config"
+	"brume/control"
+	"brume/controller"
+	"brume/guardian"
+	"brume/web"
+)
+
+// serveCommand is the guardian.
+type serveCommand struct {
+	Config string `help:"Configuration file (YAML). Without one the defaults hold." type:"path" placeholder:"FILE"`
+}
+
+func (s *serveCommand) Run() error {
+	cfg, err := config.Load(s.Config, os.Environ())
+	if err != nil {
+		return err
+	}
+	logs := logSettings{Level: string(cfg.Log.Level), Format: string(cfg.Log.Format)}
+	log, err := logs.logger()
+	if err != nil {
+		return err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find this program's own file: %w", err)
+	}
+	argv := append([]string{self, "controller"}, logs.arguments()...)
+	if s.Config != "" {
+		argv = append(argv, "--config", s.Config)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	g := guardian.Guardian{Path: self, Argv: argv, Env: os.Environ(), Log: log}
+	return g.Run(ctx)
+}
+
+// controllerCommand is the controller, started by the guardian.
+type controllerCommand struct {
+	logSettings
+
+	Config string `placeholder:"FILE"`
+}
+
+func (s *controllerCommand) Run() error {
+	log, err := s.logger()
+	if err != nil {
+		return err
+	}
+	cfg, err := config.Load(s.Config, os.Environ())
+	if err != nil {
+		return errors.Join(controller.ErrSetup, err)
+	}
+	ctl, err := control.Child()
+	if err != nil {
+		return err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find this program's own file: %w", err)
+	}
+	// The guardian ends us by a message, in order; a signal is for when somebody means us alone.
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	c := controller.Controller{
+		Config: cfg, Program: self, Helper: filepath.Join(filepath.Dir(self), "brume-srt"), LogArgs: s.arguments(),
+		Version: version, Front: web.Front(), Started: func(srt, http, api string) { greet(log, s.Format, cfg, srt, http, api) },
+	}
+	return c.Run(ctx, ctl, log)
+}
+
+// exitStatus tells the guardian what a restart can't mend.
+func exitStatus(err error) int {
+	if errors.Is(err, controller.ErrSetup) {
+		return guardian.ExitSetup
+	}
+	return 1
+}
+
+// checkCommand checks a configuration file.
+type checkCommand struct {
+	File string `arg:"" help:"Configuration file (YAML)." type:"path"`
+}
+
+func (s *checkCommand) Run() error {
+	if _, err := config.Load(s.File, nil); err != nil {
+		return err
+	}
+	_, err := fmt.Println(s.File + ": ok")
+	return err
+}
+
+// logSettings are handed from process to process on the command line.
+type logSettings struct {
+	Level  string `name:"log-level" default:"info" hidden:""`
+	Format string `name:"log-format" default:"auto" hidden:""`
+}
+
+func (l *logSettings) arguments() []string {
+	return []string{"--log-level", l.Level, "--log-format", l.Format}
+}
+
+// logger makes the process's logger and settles the format, so that all processes use the same.
+func (l *logSettings) logger() (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(l.Level)); err != nil {
+		return nil, fmt.Errorf("log level %q: %w", l.Level, err)
+	}
+	if l.Format == string(config.LogAuto) {
+		l.Format = string(config.LogJSON)
+		if isTerminal(os.Stderr) {
+			l.Format = string(config.LogText)
+		}
+	}
+	options := &slog.HandlerOptions{Level: level}
+	if l.Format == string(config.LogText) {
+		return slog.New(slog.NewTextHandler(os.Stderr, options)), nil
+	}
+	return slog.New(slog.NewJSONHandler(os.Stderr, options)), nil
+}

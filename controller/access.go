@@ -1,0 +1,94 @@
+package controller
+
+import (
+	"strings"
+	"time"
+
+	"brume/srt"
+)
+
+// silence after which a publisher's old connection gives way to a new one.
+const silence = time.Second
+
+// decision is what the controller makes of a caller.
+type decision struct {
+	reject int // SRT rejection code, 0 admits
+	reason string
+	stream string
+	role   srt.Role
+}
+
+func refuse(code int, reason string) decision { return decision{reject: code, reason: reason} }
+
+// decide judges a caller by what its handshake says. Everything about who may do what is here.
+func (c *Controller) decide(req *srt.Request) decision {
+	if c.stopping {
+		return refuse(srt.RejectUnavailable, "the server is shutting down")
+	}
+	id, err := srt.ParseStreamID(req.StreamID)
+	if err != nil {
+		return refuse(srt.RejectBadRequest, err.Error())
+	}
+	name := id.Name
+	if name == "" {
+		name = string(c.Config.SRT.Stream)
+	}
+	if len(c.pool.waiting) >= maxWaiting {
+		return refuse(srt.RejectOverload, "too many callers are waiting for a process")
+	}
+	d := decision{stream: name, role: id.Role}
+	s := c.streams[name]
+	switch id.Role {
+	case srt.RolePlay:
+		if !s.playable() {
+			return refuse(srt.RejectNotFound, "nobody publishes the stream "+name)
+		}
+	case srt.RolePublish:
+		if s.taken(time.Now()) {
+			return refuse(srt.RejectConflict, "the stream "+name+" has a publisher already")
+		}
+	}
+	return d
+}
+
+// requested answers the listener about a caller.
+func (c *Controller) requested(p *process, req *srt.Request) {
+	d := c.decide(req)
+	if d.reject != 0 {
+		c.rejects[d.reject]++
+		c.log.Info("refused an SRT caller", "peer", clip(req.Peer, 64), "stream_id", loggable(req.StreamID), "code", d.reject, "reason", d.reason)
+		_ = p.ctl.Send(srt.MsgVerdict, srt.Verdict{ID: req.ID, Reject: d.reject, Reason: d.reason})
+		return
+	}
+	if d.role == srt.RolePublish {
+		if old := c.streams[d.stream].holder(); old != nil {
+			c.log.Info("a publisher has come back; its silent connection gives way", "stream", d.stream, "conn", old.ID, "peer", clip(req.Peer, 64))
+			c.streams[d.stream].takeover = req
+			old.proc.kill()
+			return
+		}
+	}
+	conn := c.newConnection(req, d)
+	if d.role != srt.RoleUnknown {
+		if err := c.enter(conn, d.role); err != nil {
+			c.log.Error("can't open a stream", "stream", d.stream, "error", err)
+			c.dropConnection(conn)
+			_ = p.ctl.Send(srt.MsgVerdict, srt.Verdict{ID: req.ID, Reject: srt.RejectOverload, Reason: "the stream's buffer can't be made"})
+			return
+		}
+	}
+	c.place(conn, *req)
+}
+
+// loggable is a stream id without what may be secret in it, for the log.
+func loggable(id string) string {
+	if i := strings.IndexByte(id, '?'); i >= 0 {
+		id = id[:i]
+	}
+	if parsed, err := srt.ParseStreamID(id); err == nil {
+		return parsed.Name
+	}
+	return "(unreadable)"
+}
+
+func clip(s string, n int) string { return s[:min(n, len(s))] }

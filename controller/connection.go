@@ -1,0 +1,357 @@
+package controller
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"os"
+	"strconv"
+	"time"
+
+	"brume/api"
+	"brume/control"
+	"brume/srt"
+)
+
+// connRecord is what the store keeps of a connection.
+type connRecord struct {
+	ID        string         `json:"id"`
+	Stream    string         `json:"stream"`
+	Role      srt.Role       `json:"role"`
+	Peer      string         `json:"peer"`
+	Local     string         `json:"local"`
+	SocketID  uint32         `json:"socket_id"`
+	Since     time.Time      `json:"since"`
+	Connected *srt.Connected `json:"connected,omitempty"`
+}
+
+// connection is an admitted caller.
+type connection struct {
+	connRecord
+
+	proc    *process // nil until one is ready
+	in      *stream  // that it publishes or plays, nil while its role is unknown
+	closing time.Time
+	over    bool
+	seems   srt.Role // of a connection whose role is unknown: what it has shown
+	hello   srt.Hello
+	stats   srt.ConnStats
+}
+
+// undecidedTime is how long a connection may show nothing on a stream that nobody publishes.
+const undecidedTime = 10 * time.Second
+
+// closeTime is how long a connection may take to end in an orderly way.
+const closeTime = time.Second
+
+func (c *Controller) newConnection(req *srt.Request, d decision) *connection {
+	id := make([]byte, 6)
+	_, _ = rand.Read(id) // never fails
+	conn := &connection{connRecord: connRecord{
+		ID: hex.EncodeToString(id), Stream: d.stream, Role: d.role,
+		Peer: clip(req.Peer, 64), Local: clip(req.Local, 64), SocketID: req.SocketID, Since: time.Now(),
+	}}
+	c.connections[conn.ID] = conn
+	return conn
+}
+
+// assign makes an idle process the process of a connection and tells the listener to hand the caller over.
+func (c *Controller) assign(p *process, conn *connection, req srt.Request) {
+	conn.proc, p.conn, p.Conn = p, conn, &conn.connRecord
+	conn.hello = srt.Hello{PID: p.PID}
+	c.record(p)
+	latency := strconv.FormatInt(time.Duration(c.Config.SRT.Latency).Milliseconds(), 10)
+	configure := srt.Configure{
+		Conn: conn.ID, Stream: conn.Stream, Role: conn.Role, DecideMS: decideTime,
+		Options: map[string]string{"latency": latency},
+	}
+	var files []*os.File
+	if conn.in != nil {
+		files = append(files, conn.in.file(conn.Role))
+	}
+	listener := c.single(roleListener)
+	if err := p.ctl.Send(srt.MsgConfigure, configure, files...); err != nil || listener == nil {
+		p.kill()
+		return
+	}
+	_ = listener.ctl.Send(srt.MsgVerdict, srt.Verdict{ID: req.ID, Child: p.ID})
+	c.log.Debug("an SRT caller gets a process", "conn", conn.ID, "stream", conn.Stream, "peer", conn.Peer, "pid", p.PID)
+}
+
+// file is the descriptor of the buffer that a role has a right to.
+func (s *stream) file(role srt.Role) *os.File {
+	if role == srt.RolePublish {
+		return s.rw
+	}
+	return s.ro
+}
+
+// record stores what a process has become.
+func (c *Controller) record(p *process) {
+	if err := c.store.Update(kindProcess, p.key(), p.processRecord); err != nil {
+		c.log.Error("the store did not take a process's record", "pid", p.PID, "error", err)
+	}
+}
+
+func (c *Controller) heardConnection(p *process, m control.Message) error {
+	if m.Type == srt.MsgHello {
+		var hello srt.Hello
+		if err := m.Decode(&hello); err != nil {
+			return err
+		}
+		c.saidHello(p, hello)
+		return nil
+	}
+	conn := p.conn
+	if m.Type == srt.MsgLog {
+		return c.childLog(p, m)
+	}
+	if conn == nil {
+		return fmt.Errorf("%w: %s from an idle process", control.ErrMalformed, clip(m.Type, 32))
+	}
+	switch m.Type {
+	case srt.MsgConnected:
+		var connected srt.Connected
+		if err := m.Decode(&connected); err != nil {
+			return err
+		}
+		c.connected(conn, connected)
+	case srt.MsgDirection:
+		var d srt.Direction
+		if err := m.Decode(&d); err != nil {
+			return err
+		}
+		c.directed(conn, d.Role)
+	case srt.MsgStats:
+		var stats srt.ConnStats
+		if err := m.Decode(&stats); err != nil {
+			return err
+		}
+		conn.stats = stats
+		if conn.in != nil && conn.in.publisher == conn && stats.Demux != nil {
+			conn.in.input = stats.Demux
+		}
+	case srt.MsgFailed:
+		var failed srt.Failed
+		if err := m.Decode(&failed); err != nil {
+			return err
+		}
+		c.connectionFailed(conn, failed)
+	default:
+		return fmt.Errorf("%w: unknown type %s", control.ErrMalformed, clip(m.Type, 32))
+	}
+	return nil
+}
+
+func (c *Controller) saidHello(p *process, hello srt.Hello) {
+	hello.PID = p.PID // what the kernel says counts
+	hello.LibSRT = clip(hello.LibSRT, 32)
+	if p.conn != nil {
+		p.conn.hello = hello
+	}
+	c.reportMissing(p.Role, hello.Missing)
+	if p.ready {
+		return
+	}
+	p.ready = true
+	if p.conn == nil {
+		c.idleChild(p)
+	}
+}
+
+func (c *Controller) connected(conn *connection, connected srt.Connected) {
+	connected.PeerSRT, connected.Filter = clip(connected.PeerSRT, 32), clip(connected.Filter, 128)
+	conn.Connected = &connected
+	c.record(conn.proc)
+	c.log.Info("SRT connected", "conn", conn.ID, "stream", conn.Stream, "role", roleName(conn.Role), "peer", conn.Peer,
+		"peer_srt", connected.PeerSRT, "latency_rcv", connected.LatencyRcv, "latency_snd", connected.LatencySnd, "key_length", connected.KeyLength)
+}
+
+// directed lets a connection whose role has shown itself into its stream, or ends it.
+func (c *Controller) directed(conn *connection, role srt.Role) {
+	if conn.Role != srt.RoleUnknown || conn.in != nil || (role != srt.RolePublish && role != srt.RolePlay) {
+		return
+	}
+	s := c.streams[conn.Stream]
+	conn.seems = role
+	switch {
+	case role == srt.RolePlay && s.holder() == nil:
+		// A viewer that is early, or a publisher whose encoder is still starting: it may show more.
+		return
+	case role == srt.RolePublish && s.holder() != nil:
+		if s.taken(time.Now()) {
+			c.turnAway(conn, srt.RejectConflict, "the stream has a publisher already")
+			return
+		}
+		// The old connection is silent. The new one's media waits in its process until the old one is gone.
+		old := s.publisher
+		c.log.Info("a publisher has come back; its silent connection gives way", "stream", conn.Stream, "conn", old.ID, "peer", conn.Peer)
+		old.proc.kill()
+		s.successor = conn
+		return
+	}
+	c.admit(conn, role)
+}
+
+// admitEarly lets in those who wait for a stream to play, once it has a publisher.
+func (c *Controller) admitEarly(name string) {
+	for _, conn := range c.connections {
+		if conn.Stream == name && conn.Role == srt.RoleUnknown && conn.seems == srt.RolePlay && conn.in == nil && conn.closing.IsZero() {
+			c.admit(conn, srt.RolePlay)
+		}
+	}
+}
+
+// admit gives a connection that has shown its role its buffer.
+func (c *Controller) admit(conn *connection, role srt.Role) {
+	if err := c.enter(conn, role); err != nil {
+		c.log.Error("can't open a stream", "stream", conn.Stream, "error", err)
+		c.turnAway(conn, srt.RejectOverload, "the stream's buffer can't be made")
+		return
+	}
+	conn.Role = role
+	c.record(conn.proc)
+	if err := conn.proc.ctl.Send(srt.MsgBuffer, srt.Buffer{Role: role}, conn.in.file(role)); err != nil {
+		conn.proc.kill()
+	}
+}
+
+// turnAway ends a connection that was accepted before it could be judged.
+func (c *Controller) turnAway(conn *connection, code int, reason string) {
+	c.rejects[code]++
+	c.log.Info("closing an SRT connection", "conn", conn.ID, "stream", conn.Stream, "peer", conn.Peer, "code", code, "reason", reason)
+	c.closeConnection(conn)
+}
+
+// closeConnection begins to end a connection; sweepConnections sees that it does.
+func (c *Controller) closeConnection(conn *connection) {
+	if !conn.closing.IsZero() {
+		return
+	}
+	conn.closing = time.Now()
+	if conn.proc == nil {
+		return
+	}
+	if err := conn.proc.ctl.Send(srt.MsgClose, nil); err != nil {
+		conn.proc.kill()
+	}
+}
+
+func (c *Controller) sweepConnections(now time.Time) {
+	for _, conn := range c.connections {
+		switch {
+		case conn.proc == nil:
+		case !conn.closing.IsZero() && now.Sub(conn.closing) > closeTime:
+			conn.proc.kill()
+		case conn.Role == srt.RoleUnknown && conn.closing.IsZero() && now.Sub(conn.Since) > undecidedTime:
+			c.turnAway(conn, srt.RejectNotFound, "nobody publishes the stream, and it does not either")
+		case conn.Connected == nil && now.Sub(conn.Since) > handshakeMax:
+			conn.proc.kill()
+		}
+	}
+}
+
+// failReasons bounds what a process may put into a metric.
+var failReasons = map[string]bool{
+	srt.FailTimeout: true, srt.FailSecret: true, srt.FailUnsecure: true, srt.FailPeer: true, srt.FailLost: true, srt.FailClosed: true,
+	srt.FailBuffer: true, srt.FailStreamEnd: true, srt.FailController: true, srt.FailInternal: true,
+}
+
+func (c *Controller) connectionFailed(conn *connection, failed srt.Failed) {
+	if !failReasons[failed.Reason] {
+		failed.Reason = srt.FailInternal
+	}
+	conn.proc.failed = true
+	c.failures[failed.Reason]++
+	level := slog.LevelInfo
+	if failed.Reason == srt.FailInternal || failed.Reason == srt.FailBuffer {
+		level = slog.LevelError
+	}
+	c.log.Log(context.Background(), level, "SRT connection ends", "conn", conn.ID, "stream", conn.Stream, "role", roleName(conn.Role), "peer", conn.Peer,
+		"reason", failed.Reason, "detail", clip(failed.Detail, 500))
+	if failed.Reason == srt.FailBuffer && conn.in != nil {
+		conn.in.corrupt = true
+	}
+}
+
+// connectionEnded cleans up after a connection process that is gone.
+func (c *Controller) connectionEnded(p *process, status string) {
+	conn := p.conn
+	if conn == nil {
+		c.leavePool(p)
+		if !c.stopping {
+			c.log.Warn("an idle connection process has ended", "pid", p.PID, "status", status, "stderr", p.lastWords())
+			c.restarts[string(roleConnection)]++
+			if !p.ready {
+				c.pausePool()
+			}
+		}
+		c.fillPool()
+		return
+	}
+	if !p.failed {
+		if status != "" && status != "exit status 0" && !p.killed {
+			c.failures["crash"]++
+			c.log.Error("an SRT connection process has died", "conn", conn.ID, "stream", conn.Stream, "role", roleName(conn.Role), "peer", conn.Peer,
+				"pid", p.PID, "status", status, "stderr", p.lastWords())
+		} else {
+			c.log.Info("SRT connection ended", "conn", conn.ID, "stream", conn.Stream, "role", roleName(conn.Role), "peer", conn.Peer, "status", status)
+		}
+		if l := c.single(roleListener); l != nil {
+			// It had no time for a farewell: with one its peer reconnects at once.
+			_ = l.ctl.Send(srt.MsgGone, srt.Gone{Peer: conn.Peer, Local: conn.Local, SocketID: conn.SocketID})
+		}
+	}
+	c.dropConnection(conn)
+	c.fillPool()
+}
+
+// dropConnection forgets a connection and lets its stream know.
+func (c *Controller) dropConnection(conn *connection) {
+	if conn.over {
+		return
+	}
+	conn.over = true
+	delete(c.connections, conn.ID)
+	s := conn.in
+	if s == nil {
+		return
+	}
+	delete(s.players, conn)
+	if conn.Role == srt.RolePlay {
+		s.bytesOut += conn.stats.Bytes
+	}
+	if s.publisher == conn {
+		c.publisherLeft(s)
+	}
+}
+
+// childLog passes on a line of a connection process, bounded.
+func (c *Controller) childLog(p *process, m control.Message) error {
+	var l srt.Log
+	if err := m.Decode(&l); err != nil {
+		return err
+	}
+	level := slog.LevelInfo
+	if err := level.UnmarshalText([]byte(clip(l.Level, 8))); err != nil {
+		level = slog.LevelInfo
+	}
+	attrs := []any{"text", clip(l.Text, 500), "pid", p.PID}
+	if p.conn != nil {
+		attrs = append(attrs, "conn", p.conn.ID, "stream", p.conn.Stream, "peer", p.conn.Peer)
+	}
+	if l.Count > 1 {
+		attrs = append(attrs, "times", l.Count)
+	}
+	c.log.Log(context.Background(), level, "connection process", attrs...)
+	return nil
+}
+
+func roleName(r srt.Role) string {
+	if r == srt.RoleUnknown {
+		return string(api.RoleUndecided)
+	}
+	return string(r)
+}

@@ -1,0 +1,333 @@
+// Package controller decides: it starts every process, keeps streams and connections, and answers the API. It
+// never touches a media byte.
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"brume/api"
+	"brume/config"
+	"brume/control"
+	"brume/guardian"
+	"brume/outputs/httpd"
+	"brume/srt"
+)
+
+// Kinds of entries in the guardian's store.
+const (
+	kindProcess = "process"
+	kindBuffer  = "buffer"
+	kindSocket  = "socket"
+	kindServer  = "server"
+)
+
+// ErrSetup means that the server can't start as it is configured.
+var ErrSetup = errors.New("can't start")
+
+// Controller runs the server. The fields are set before Run.
+type Controller struct {
+	Config  *config.Config
+	Program string   // path of brume
+	Helper  string   // path of brume-srt
+	LogArgs []string // arguments that give a brume process this one's log settings
+	Version string
+	Front   http.Handler // the front page
+	// Started is called once the very first controller of this server serves.
+	Started func(srt, http, api string)
+
+	log   *slog.Logger
+	store *guardian.Client
+
+	mu          sync.Mutex
+	server      serverRecord
+	lastID      uint64
+	sockets     sockets
+	processes   map[uint64]*process
+	streams     map[string]*stream
+	connections map[string]*connection
+	pool        pool
+	listener    listenerState
+	web         webState
+	libsrt      api.LibSRT
+	restarts    map[string]uint64
+	rejects     map[int]uint64
+	failures    map[string]uint64
+	singles     map[role]*single
+	malformed   *slogLimiter
+	reported    map[role]bool
+	stopping    bool
+}
+
+// serverRecord is what all controllers of one server share.
+type serverRecord struct {
+	Started  time.Time         `json:"started"`
+	Restarts map[string]uint64 `json:"restarts"`
+}
+
+// Run serves until the guardian says otherwise or ctx ends, and leaves no process behind then. The control socket is
+// the one that the guardian gave this process.
+func (c *Controller) Run(ctx context.Context, ctl *control.Conn, log *slog.Logger) error {
+	c.log = log
+	c.store = guardian.NewClient(ctl)
+	c.processes = map[uint64]*process{}
+	c.streams = map[string]*stream{}
+	c.connections = map[string]*connection{}
+	c.restarts = map[string]uint64{}
+	c.rejects = map[int]uint64{}
+	c.failures = map[string]uint64{}
+	c.singles = map[role]*single{roleHTTP: {}, roleListener: {}}
+	c.malformed = newLimiter(log)
+	c.reported = map[role]bool{}
+	c.lastID = uint64(time.Now().UnixNano())
+	held, stored, err := c.store.Load()
+	if err != nil {
+		return err
+	}
+	if err := c.openSockets(held); err != nil {
+		return fmt.Errorf("%w: %w", ErrSetup, err)
+	}
+	c.mu.Lock()
+	c.adopt(held, stored)
+	err = c.startAll()
+	c.mu.Unlock()
+	if err != nil {
+		c.shutdown()
+		return fmt.Errorf("%w: %w", ErrSetup, err)
+	}
+	return c.serve(ctx, stored)
+}
+
+func (c *Controller) startAll() error {
+	for r := range c.singles {
+		if c.single(r) == nil {
+			if err := c.startSingle(r); err != nil {
+				return err
+			}
+		}
+	}
+	c.fillPool()
+	go c.askLibSRT()
+	return nil
+}
+
+func (c *Controller) serve(ctx context.Context, stored guardian.Stored) error {
+	server := api.NewServer(api.New(c, api.Options{Version: c.Version, Pages: c.Front, Log: c.log}), c.log)
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(c.sockets.api) }()
+	words := make(chan control.Message)
+	go c.hearGuardian(words)
+	if err := c.store.Ready(); err != nil {
+		return err
+	}
+	c.writeStateFile()
+	if c.Started != nil && stored.Starts == 1 {
+		c.Started(c.sockets.srtAddress, c.sockets.httpAddress, c.sockets.api.Addr().String())
+	}
+	defer server.Close()
+	tick := time.NewTicker(monitorInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			c.shutdown()
+			return nil
+		case err := <-served:
+			return fmt.Errorf("the API has stopped: %w", err)
+		case <-tick.C:
+			c.mu.Lock()
+			c.monitor(time.Now())
+			c.mu.Unlock()
+		case m, ok := <-words:
+			if !ok {
+				// The guardian is gone, and the store with it: nothing would survive us now.
+				c.log.Error("the guardian is gone; ending everything")
+				c.shutdown()
+				return nil
+			}
+			switch m.Type {
+			case guardian.MsgShutdown:
+				c.shutdown()
+				return nil
+			case guardian.MsgExited:
+				c.exitTold(m)
+			}
+		}
+	}
+}
+
+func (c *Controller) hearGuardian(words chan<- control.Message) {
+	defer close(words)
+	for {
+		m, err := c.store.Recv()
+		if err != nil {
+			return
+		}
+		words <- m
+	}
+}
+
+func (c *Controller) exitTold(m control.Message) {
+	var e guardian.Exited
+	if m.Decode(&e) == nil {
+		c.log.Debug("a process of an earlier controller has ended", "pid", e.PID, "status", e.Status)
+	}
+}
+
+// shutdown ends every process: connections in an orderly way, then whatever is left by force.
+func (c *Controller) shutdown() {
+	c.mu.Lock()
+	c.stopping = true
+	for _, p := range c.processes {
+		switch {
+		case p.Role == roleHTTP:
+			_ = p.ctl.Send(httpd.MsgClose, nil)
+		case p.conn != nil:
+			_ = p.ctl.Send(srt.MsgClose, nil)
+		case p.Role == roleConnection:
+			p.kill()
+		}
+	}
+	c.mu.Unlock()
+	c.waitFor(1500*time.Millisecond, func() bool {
+		for _, p := range c.processes {
+			if p.Role != roleListener {
+				return false
+			}
+		}
+		return true
+	})
+	c.mu.Lock()
+	for _, p := range c.processes {
+		p.kill()
+	}
+	c.mu.Unlock()
+	c.waitFor(500*time.Millisecond, func() bool { return len(c.processes) == 0 })
+	c.removeStateFile()
+}
+
+func (c *Controller) waitFor(limit time.Duration, done func() bool) {
+	for deadline := time.Now().Add(limit); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		c.mu.Lock()
+		ok := done()
+		c.mu.Unlock()
+		if ok {
+			return
+		}
+	}
+}
+
+// heard takes one message of a process. Whatever it says, it changes only what belongs to that process.
+func (c *Controller) heard(p *process, m control.Message, err error) {
+	if c.processes[p.ID] != p {
+		return
+	}
+	if err == nil {
+		switch p.Role {
+		case roleHTTP:
+			err = c.heardHTTP(p, m)
+		case roleListener:
+			err = c.heardListener(p, m)
+		case roleConnection:
+			err = c.heardConnection(p, m)
+		}
+	}
+	if err != nil {
+		c.malformed.warn("a process said something malformed", err, "role", p.Role, "pid", p.PID)
+	}
+}
+
+// ended forgets a process that is gone and does what its role asks for.
+func (c *Controller) ended(p *process, status string) {
+	delete(c.processes, p.ID)
+	_ = c.store.Remove(kindProcess, p.key())
+	defer p.close()
+	if p.Role == roleConnection {
+		c.connectionEnded(p, status)
+		return
+	}
+	c.singleEnded(p, status)
+}
+
+// single is the state of a process of which exactly one runs.
+type single struct {
+	backoff time.Duration
+}
+
+// Backoff of processes that are started again.
+const (
+	firstBackoff = 20 * time.Millisecond
+	lastBackoff  = 5 * time.Second
+)
+
+func (c *Controller) single(r role) *process {
+	for _, p := range c.processes {
+		if p.Role == r {
+			return p
+		}
+	}
+	return nil
+}
+
+func (c *Controller) startSingle(r role) error {
+	p, err := c.spawn(r)
+	if err != nil {
+		return fmt.Errorf("start the %s process: %w", r, err)
+	}
+	if r == roleHTTP {
+		c.equipHTTP(p)
+	} else {
+		c.equipListener(p)
+	}
+	return nil
+}
+
+func (c *Controller) singleEnded(p *process, status string) {
+	if c.stopping {
+		return
+	}
+	s := c.singles[p.Role]
+	if time.Since(p.Started) > p.spec.calm || s.backoff == 0 {
+		s.backoff = firstBackoff
+	}
+	c.restarts[string(p.Role)]++
+	c.saveServer()
+	c.log.Error("a process has ended; starting another", "role", p.Role, "pid", p.PID, "status", status, "in", s.backoff)
+	time.AfterFunc(s.backoff, func() { c.restartSingle(p.Role) })
+	s.backoff = min(s.backoff*3, lastBackoff)
+}
+
+func (c *Controller) restartSingle(r role) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.stopping || c.single(r) != nil {
+		return
+	}
+	if err := c.startSingle(r); err != nil {
+		c.log.Error("can't start a process", "role", r, "error", err)
+		time.AfterFunc(lastBackoff, func() { c.restartSingle(r) })
+	}
+}
+
+func (c *Controller) saveServer() {
+	c.server.Restarts = c.restarts
+	if err := c.store.Update(kindServer, "", c.server); err != nil {
+		c.log.Error("the store did not take the server's record", "error", err)
+	}
+}
+
+// sockets are what the server listens on.
+type sockets struct {
+	srt         []*os.File
+	http        []*os.File
+	api         net.Listener
+	srtAddress  string
+	httpAddress string
+}

@@ -1,0 +1,109 @@
+package controller
+
+import (
+	"fmt"
+
+	"brume/api"
+	"brume/control"
+	"brume/outputs/httpd"
+)
+
+// webState is what the http process tells.
+type webState struct {
+	stats  httpd.Stats
+	behind bool // a message did not reach it: it is told everything again
+}
+
+// equipHTTP gives a new http process all that it serves.
+func (c *Controller) equipHTTP(p *process) {
+	c.web = webState{}
+	c.sendHTTP(p, func() error { return p.ctl.Send(httpd.MsgListen, nil, c.sockets.http...) })
+	c.tellAllStreams(p)
+}
+
+func (c *Controller) tellAllStreams(p *process) {
+	for _, s := range c.streams {
+		c.sendHTTP(p, func() error {
+			return p.ctl.Send(httpd.MsgStream, httpd.Stream{Name: s.Stream, ID: s.ID}, s.ro)
+		})
+	}
+}
+
+func (c *Controller) tellHTTP(s *stream) {
+	if p := c.single(roleHTTP); p != nil {
+		c.sendHTTP(p, func() error {
+			return p.ctl.Send(httpd.MsgStream, httpd.Stream{Name: s.Stream, ID: s.ID}, s.ro)
+		})
+	}
+}
+
+func (c *Controller) sendHTTP(p *process, send func() error) {
+	if err := send(); err != nil {
+		c.web.behind = true
+		c.malformed.warn("the http process does not take its messages", err, "pid", p.PID)
+	}
+}
+
+// catchUpHTTP tells everything again after a message was lost.
+func (c *Controller) catchUpHTTP() {
+	if p := c.single(roleHTTP); p != nil && c.web.behind {
+		c.web.behind = false
+		c.sendHTTP(p, func() error { return p.ctl.Send(httpd.MsgListen, nil, c.sockets.http...) })
+		c.tellAllStreams(p)
+	}
+}
+
+func (c *Controller) heardHTTP(p *process, m control.Message) error {
+	switch m.Type {
+	case httpd.MsgHello:
+		var hello httpd.Hello
+		if err := m.Decode(&hello); err != nil {
+			return err
+		}
+		p.ready = true
+		c.reportMissing(p.Role, hello.Missing)
+	case httpd.MsgStats:
+		var stats httpd.Stats
+		if err := m.Decode(&stats); err != nil {
+			return err
+		}
+		c.web.stats = stats
+	case httpd.MsgStreams:
+		var streams httpd.Streams
+		if err := m.Decode(&streams); err != nil {
+			return err
+		}
+		c.heardStreams(p, streams.Streams)
+	case httpd.MsgFailed:
+		var failed httpd.Failed
+		if err := m.Decode(&failed); err != nil {
+			return err
+		}
+		c.log.Error("the http process could not do as it was told", "message", clip(failed.Message, 32), "stream", clip(failed.Stream, 100), "detail", clip(failed.Detail, 500))
+	default:
+		return fmt.Errorf("%w: unknown type %s", control.ErrMalformed, clip(m.Type, 32))
+	}
+	return nil
+}
+
+func (c *Controller) heardStreams(p *process, all []httpd.StreamStats) {
+	for _, stats := range all {
+		s := c.streams[stats.Name]
+		if s == nil || s.ID != stats.ID {
+			_ = p.ctl.Send(httpd.MsgRemove, httpd.Remove{Name: stats.Name, ID: stats.ID})
+			continue
+		}
+		s.web = stats
+	}
+}
+
+func (w *webState) metrics() api.HTTPMetrics {
+	m := api.HTTPMetrics{
+		Connections: w.stats.Connections, Active: w.stats.Active, Accepted: w.stats.Accepted, Refused: w.stats.Refused,
+		SlowClosed: w.stats.SlowClosed, Panics: w.stats.Panics, Malformed: w.stats.Malformed,
+	}
+	for _, r := range w.stats.Requests {
+		m.Requests = append(m.Requests, api.HTTPRequests{Route: string(r.Route), Class: r.Class, Requests: r.Requests, Bytes: r.Bytes})
+	}
+	return m
+}

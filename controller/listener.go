@@ -1,0 +1,83 @@
+package controller
+
+import (
+	"fmt"
+	"slices"
+
+	"brume/control"
+	"brume/srt"
+)
+
+// listenerState is what the SRT listener tells.
+type listenerState struct {
+	stats srt.ListenerStats
+}
+
+// equipListener gives a new listener its port and every idle process.
+func (c *Controller) equipListener(p *process) {
+	c.listener = listenerState{}
+	if err := p.ctl.Send(srt.MsgSocket, nil, c.sockets.srt...); err != nil {
+		c.log.Error("the SRT listener does not take its sockets", "error", err)
+		p.kill()
+		return
+	}
+	for _, q := range c.processes {
+		if q.Role == roleConnection && q.ready && q.conn == nil {
+			c.introduce(q)
+		}
+	}
+}
+
+// introduce gives the listener the hand-over socket of an idle process.
+func (c *Controller) introduce(p *process) {
+	l := c.single(roleListener)
+	if l == nil {
+		return // the next one is told all of them
+	}
+	if err := l.ctl.Send(srt.MsgIdle, srt.Idle{Child: p.ID}, p.handover); err != nil {
+		c.malformed.warn("the SRT listener does not take its messages", err, "pid", l.PID)
+		p.kill() // nobody could hand it a caller
+	}
+}
+
+func (c *Controller) heardListener(p *process, m control.Message) error {
+	switch m.Type {
+	case srt.MsgRequest:
+		var req srt.Request
+		if err := m.Decode(&req); err != nil {
+			return err
+		}
+		c.requested(p, &req)
+	case srt.MsgListenerStats:
+		var stats srt.ListenerStats
+		if err := m.Decode(&stats); err != nil {
+			return err
+		}
+		c.listener.stats = stats
+	case srt.MsgHello:
+		var hello srt.Hello
+		if err := m.Decode(&hello); err != nil {
+			return err
+		}
+		p.ready = true
+		c.reportMissing(p.Role, hello.Missing)
+	case srt.MsgLog:
+		return c.childLog(p, m)
+	default:
+		return fmt.Errorf("%w: unknown type %s", control.ErrMalformed, clip(m.Type, 32))
+	}
+	return nil
+}
+
+// reportMissing says once what the kernel lacks for a process's sandbox.
+func (c *Controller) reportMissing(r role, missing []string) {
+	if len(missing) == 0 || c.reported[r] {
+		return
+	}
+	c.reported[r] = true
+	clipped := slices.Clone(missing[:min(len(missing), 8)])
+	for i := range clipped {
+		clipped[i] = clip(clipped[i], 100)
+	}
+	c.log.Warn("the sandbox is weaker than it should be: the kernel lacks a part of it", "role", r, "missing", clipped)
+}

@@ -1,0 +1,117 @@
+package controller
+
+import (
+	"errors"
+	"syscall"
+	"time"
+
+	"brume/buffer"
+)
+
+// monitorInterval is how often streams are looked at; rates are measured over rateWindow of these.
+const (
+	monitorInterval = 250 * time.Millisecond
+	rateWindow      = 20
+)
+
+// monitor looks at every stream and lets time pass for what waits.
+func (c *Controller) monitor(now time.Time) {
+	if c.stopping {
+		return
+	}
+	for _, s := range c.streams {
+		s.look(now)
+		c.age(s, now)
+		if s.publisher != nil && s.info.State == buffer.Live {
+			c.admitEarly(s.Stream)
+		}
+	}
+	c.sweepPool(now)
+	c.sweepConnections(now)
+	c.catchUpHTTP()
+	c.fillPool()
+}
+
+// rates measures what comes in, by reading the buffer's index: no word of the writer is needed for it.
+type rates struct {
+	next    uint64 // entry to read next
+	total   uint64 // payload bytes seen
+	slots   [rateWindow]map[int]uint64
+	slot    int
+	held    int64         // memory of the buffer, bytes
+	heldDur time.Duration // media in it
+}
+
+func (r *rates) reset(head uint64) { *r = rates{next: head} }
+
+// look reads the index entries that came since the last look.
+func (s *stream) look(now time.Time) {
+	if s.reader == nil {
+		return
+	}
+	info, err := s.reader.Info()
+	if err != nil {
+		s.corrupt = true
+		return
+	}
+	if info.Head != s.info.Head {
+		s.moved = now
+	}
+	s.info = info
+	s.rates.slot = (s.rates.slot + 1) % rateWindow
+	s.rates.slots[s.rates.slot] = s.rates.read(s.reader, info)
+	s.rates.hold(s.reader, info)
+	if stat, err := s.ro.Stat(); err == nil {
+		s.rates.held = stat.Sys().(*syscall.Stat_t).Blocks * 512
+	}
+	s.readTracks()
+	if s.Live == nil && info.State == buffer.Live {
+		s.Live = &now
+	}
+}
+
+// read adds up the bytes of new entries by track.
+func (r *rates) read(reader *buffer.Reader, info buffer.Info) map[int]uint64 {
+	bytes := map[int]uint64{}
+	if r.next < info.Tail || r.next > info.Head {
+		r.next = info.Tail
+	}
+	for r.next < info.Head {
+		e, err := reader.Entry(r.next)
+		if errors.Is(err, buffer.ErrOvertaken) {
+			tail, _ := reader.Bounds()
+			r.next = max(tail, r.next+1)
+			continue
+		}
+		if err != nil {
+			r.next = info.Head
+			break
+		}
+		bytes[e.Track] += uint64(e.Length)
+		r.total += uint64(e.Length)
+		r.next++
+	}
+	return bytes
+}
+
+// hold measures how much media is in the buffer.
+func (r *rates) hold(reader *buffer.Reader, info buffer.Info) {
+	r.heldDur = 0
+	if info.Head == info.Tail {
+		return
+	}
+	first, err1 := reader.Entry(info.Tail)
+	last, err2 := reader.Entry(info.Head - 1)
+	if err1 == nil && err2 == nil && last.Wall > first.Wall {
+		r.heldDur = time.Duration(last.Wall - first.Wall)
+	}
+}
+
+// bitrate is what a track brought over the window, in bits a second.
+func (r *rates) bitrate(track int) uint64 {
+	var sum uint64
+	for _, slot := range r.slots {
+		sum += slot[track]
+	}
+	return uint64(float64(sum) * 8 / (rateWindow * monitorInterval.Seconds()))
+}

@@ -1,0 +1,274 @@
+package controller
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"time"
+
+	"brume/api"
+	"brume/buffer"
+	"brume/config"
+	"brume/media"
+	"brume/media/ts"
+	"brume/outputs/httpd"
+	"brume/srt"
+)
+
+// bufferRecord is what the store keeps of a buffer.
+type bufferRecord struct {
+	ID     uint64     `json:"id"`
+	Stream string     `json:"stream"`
+	Live   *time.Time `json:"live,omitempty"` // when the stream became live
+}
+
+func (r *bufferRecord) key() string { return strconv.FormatUint(r.ID, 10) }
+
+// stream is a name that somebody publishes or has just published.
+type stream struct {
+	bufferRecord
+
+	cfg       config.StreamConfig
+	rw, ro    *os.File
+	reader    *buffer.Reader
+	publisher *connection
+	players   map[*connection]bool
+	takeover  *srt.Request // a publisher that waits for its old connection to end
+	successor *connection  // the same, of one that was accepted before its role was known
+	gone      time.Time    // since when the publisher is away
+	over      time.Time    // since when the stream is over for good
+	corrupt   bool         // the buffer can't be trusted any more
+
+	info     buffer.Info
+	moved    time.Time // when the last unit came in
+	rates    rates
+	input    *ts.Stats
+	tracks   []api.Track
+	tracksOf uint64 // epoch of tracks
+	bytesOut uint64 // of connections that have ended
+	web      httpd.StreamStats
+}
+
+// playable tells whether a viewer may come in: a publisher is there, or was a moment ago.
+func (s *stream) playable() bool { return s != nil && s.over.IsZero() && !s.corrupt }
+
+// holder is the connection that publishes.
+func (s *stream) holder() *connection {
+	if s == nil {
+		return nil
+	}
+	return s.publisher
+}
+
+// taken tells whether a publisher would be refused.
+func (s *stream) taken(now time.Time) bool {
+	if s.holder() == nil {
+		return false
+	}
+	return s.takeover != nil || s.successor != nil || s.publisher.proc == nil || now.Sub(s.moved) < silence
+}
+
+// enter lets a connection into its stream. A publisher's stream is made if it isn't there.
+func (c *Controller) enter(conn *connection, role srt.Role) error {
+	s := c.streams[conn.Stream]
+	if role == srt.RolePlay {
+		s.players[conn] = true
+		conn.in = s
+		return nil
+	}
+	if s != nil && (!s.over.IsZero() || s.corrupt) {
+		c.removeStream(s)
+		s = nil
+	}
+	if s == nil {
+		var err error
+		if s, err = c.openStream(conn.Stream); err != nil {
+			return err
+		}
+	}
+	s.publisher = conn
+	s.gone = time.Time{}
+	s.moved = time.Now()
+	s.takeover = nil
+	conn.in = s
+	return nil
+}
+
+func (c *Controller) openStream(name string) (*stream, error) {
+	cfg := c.Config.Stream(name)
+	rw, ro, err := buffer.Create(buffer.Options{
+		Stream:        name,
+		Size:          int64(cfg.Buffer.Size),
+		Window:        time.Duration(cfg.Buffer.Window),
+		SegmentTarget: time.Duration(cfg.Buffer.SegmentTarget),
+		SegmentMax:    time.Duration(cfg.Buffer.SegmentMax),
+		PartTarget:    time.Duration(cfg.Buffer.PartTarget),
+	})
+	if err != nil {
+		return nil, err
+	}
+	c.lastID++
+	s, err := c.newStream(bufferRecord{ID: c.lastID, Stream: name}, rw, ro)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.store.Put(kindBuffer, s.key(), s.bufferRecord, rw, ro); err != nil {
+		c.closeStream(s)
+		return nil, err
+	}
+	c.tellHTTP(s)
+	return s, nil
+}
+
+// newStream takes over a buffer's descriptors.
+func (c *Controller) newStream(r bufferRecord, rw, ro *os.File) (*stream, error) {
+	s := &stream{bufferRecord: r, cfg: c.Config.Stream(r.Stream), rw: rw, ro: ro, players: map[*connection]bool{}}
+	reader, err := buffer.OpenReader(ro)
+	if err != nil {
+		_ = rw.Close()
+		_ = ro.Close()
+		return nil, fmt.Errorf("open the buffer of %s: %w", r.Stream, err)
+	}
+	s.reader = reader
+	s.info, _ = reader.Info()
+	s.rates.reset(s.info.Head)
+	c.streams[r.Stream] = s
+	return s, nil
+}
+
+// publisherLeft ends the epoch that a dead writer left open, and keeps the viewers for the resume time.
+func (c *Controller) publisherLeft(s *stream) {
+	s.publisher = nil
+	now := time.Now()
+	s.gone = now
+	if err := s.closeEpoch(now, false); err != nil {
+		c.log.Error("the stream's buffer is not sound after its publisher's end; the stream is over", "stream", s.Stream, "error", err)
+		s.corrupt = true
+	}
+	s.info, _ = s.reader.Info()
+	next, successor := s.takeover, s.successor
+	s.takeover, s.successor = nil, nil
+	switch {
+	case s.corrupt || s.info.State == buffer.Empty:
+		c.endPlayers(s)
+		c.removeStream(s)
+	default:
+		resume := time.Duration(s.cfg.Resume)
+		c.log.Info("the publisher is gone; its viewers are kept", "stream", s.Stream, "for", resume)
+	}
+	if successor != nil && !successor.over {
+		c.directed(successor, srt.RolePublish)
+	}
+	if next != nil {
+		if p := c.single(roleListener); p != nil {
+			c.requested(p, next)
+		}
+	}
+}
+
+// closeEpoch writes what the writer of a buffer left unsaid.
+func (s *stream) closeEpoch(now time.Time, final bool) error {
+	info, err := s.reader.Info()
+	if err != nil {
+		return err
+	}
+	w, err := buffer.OpenWriter(s.rw)
+	if err != nil {
+		return err
+	}
+	defer w.Close()
+	w.SetTime(now)
+	if info.State == buffer.Live {
+		if err := w.EndEpoch(); err != nil {
+			return err
+		}
+	}
+	if final {
+		return w.Finish()
+	}
+	return nil
+}
+
+// age moves a stream without a publisher towards its end.
+func (c *Controller) age(s *stream, now time.Time) {
+	if s.publisher != nil || s.gone.IsZero() {
+		return
+	}
+	if s.over.IsZero() {
+		if now.Sub(s.gone) < time.Duration(s.cfg.Resume) {
+			return
+		}
+		s.over = now
+		c.log.Info("the stream is over", "stream", s.Stream)
+		if err := s.closeEpoch(now, true); err != nil {
+			c.log.Error("can't close the stream's buffer", "stream", s.Stream, "error", err)
+			s.corrupt = true
+		}
+	}
+	// Viewers play out what they have; a playlist that ended stays for half of the window, in which its segments can be fetched.
+	if now.Sub(s.over) > 2*time.Second {
+		c.endPlayers(s)
+	}
+	if s.corrupt || now.Sub(s.over) > time.Duration(s.cfg.Buffer.Window)/2 {
+		c.removeStream(s)
+	}
+}
+
+func (c *Controller) endPlayers(s *stream) {
+	for conn := range s.players {
+		c.closeConnection(conn)
+	}
+}
+
+func (c *Controller) removeStream(s *stream) {
+	if c.streams[s.Stream] == s {
+		delete(c.streams, s.Stream)
+	}
+	_ = c.store.Remove(kindBuffer, s.key())
+	if p := c.single(roleHTTP); p != nil {
+		_ = p.ctl.Send(httpd.MsgRemove, httpd.Remove{Name: s.Stream, ID: s.ID})
+	}
+	c.closeStream(s)
+}
+
+func (c *Controller) closeStream(s *stream) {
+	if s.reader != nil {
+		_ = s.reader.Close()
+		s.reader = nil
+	}
+	_ = s.rw.Close()
+	_ = s.ro.Close()
+	if c.streams[s.Stream] == s {
+		delete(c.streams, s.Stream)
+	}
+}
+
+// readTracks describes the tracks of the newest epoch.
+func (s *stream) readTracks() {
+	if s.info.Epoch == s.tracksOf || s.info.Epoch == 0 {
+		return
+	}
+	tracks, err := s.reader.Tracks(s.info.Epoch)
+	if err != nil {
+		return
+	}
+	s.tracksOf = s.info.Epoch
+	s.tracks = describeTracks(tracks)
+}
+
+func describeTracks(tracks []media.Track) []api.Track {
+	all := make([]api.Track, 0, len(tracks))
+	for i := range tracks {
+		t := &tracks[i]
+		d := api.Track{
+			ID: i, PID: t.PID, Kind: t.Codec.Kind().String(), Codec: t.Codec, Language: t.Language,
+			HLS: carriesFMP4(t.Codec), HLSTS: carriesTS(t.Codec),
+		}
+		if p, err := t.Params(); err == nil {
+			d.Codecs, d.Width, d.Height, d.FrameRate = p.CodecString, p.Width, p.Height, p.FrameRate
+			d.Interlaced, d.SampleRate, d.Channels = p.Interlaced, p.SampleRate, p.Channels
+		}
+		all = append(all, d)
+	}
+	return all
+}

@@ -1,0 +1,242 @@
+package controller
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"time"
+
+	"brume/api"
+	"brume/buffer"
+	"brume/media"
+	"brume/outputs/hls"
+	"brume/srt"
+)
+
+var _ api.Backend = (*Controller)(nil)
+
+func carriesFMP4(codec media.Codec) bool { return hls.CanCarry(codec).FMP4 }
+func carriesTS(codec media.Codec) bool   { return hls.CanCarry(codec).TS }
+
+// Info describes the server.
+func (c *Controller) Info() api.Info {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.info()
+}
+
+func (c *Controller) info() api.Info {
+	host, _ := os.Hostname()
+	return api.Info{
+		Version: c.Version, Go: runtime.Version(), LibSRT: c.libsrt, Hostname: host, Started: c.server.Started,
+		SRT:  []api.Listener{{Address: c.sockets.srtAddress}},
+		HTTP: api.Listener{Address: c.sockets.httpAddress},
+		API:  api.Listener{Address: c.sockets.api.Addr().String()},
+	}
+}
+
+// Ready tells whether streams can be published and played.
+func (c *Controller) Ready() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.stopping {
+		return errors.New("the server is shutting down")
+	}
+	for r := range c.singles {
+		if p := c.single(r); p == nil || !p.ready {
+			return fmt.Errorf("the %s process is not up", r)
+		}
+	}
+	for _, p := range c.processes {
+		if p.Role == roleConnection && p.ready {
+			return nil
+		}
+	}
+	return errors.New("no connection process is up")
+}
+
+// Streams returns every stream that is there.
+func (c *Controller) Streams() []api.Stream {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.allStreams()
+}
+
+func (c *Controller) allStreams() []api.Stream {
+	all := make([]api.Stream, 0, len(c.streams))
+	for _, s := range c.streams {
+		all = append(all, s.view())
+	}
+	for pattern := range c.Config.Streams {
+		if name := string(pattern); !strings.Contains(name, "*") && c.streams[name] == nil {
+			all = append(all, api.Stream{Name: name, State: api.StreamOffline, Tracks: []api.Track{}})
+		}
+	}
+	return all
+}
+
+// Stream returns one stream.
+func (c *Controller) Stream(name string) (api.Stream, error) {
+	for _, s := range c.Streams() {
+		if s.Name == name {
+			return s, nil
+		}
+	}
+	return api.Stream{}, api.ErrNotFound
+}
+
+func (s *stream) view() api.Stream {
+	v := api.Stream{
+		Name: s.Stream, State: api.StreamOffline, Input: s.input, BytesIn: s.rates.total, BytesOut: s.bytesOut + s.web.Bytes,
+		Viewers: api.Viewers{SRT: len(s.players), HLS: s.web.Viewers},
+		HLS:     api.HLSStats{Requests: s.web.Requests, Bytes: s.web.Bytes, PlayerViews: s.web.PlayerViews},
+		Tracks:  make([]api.Track, len(s.tracks)),
+	}
+	copy(v.Tracks, s.tracks)
+	for i := range v.Tracks {
+		v.Tracks[i].Bitrate = s.rates.bitrate(i)
+	}
+	for conn := range s.players {
+		v.BytesOut += conn.stats.Bytes
+	}
+	if p := s.publisher; p != nil {
+		v.State = api.StreamStarting
+		v.Publisher = &api.Publisher{Connection: p.ID, Peer: p.Peer, Since: p.Since}
+		if s.info.State == buffer.Live {
+			v.State, v.LiveSince = api.StreamLive, s.Live
+		}
+	} else if s.over.IsZero() && !s.gone.IsZero() {
+		until := s.gone.Add(time.Duration(s.cfg.Resume))
+		v.ResumeUntil = &until
+	}
+	v.Buffer = &api.Buffer{
+		Seconds: s.rates.heldDur.Seconds(), Bytes: s.rates.held, WindowSeconds: s.info.Window.Seconds(), SizeBytes: int64(s.cfg.Buffer.Size),
+		SegmentTargetSeconds: s.info.SegmentTarget.Seconds(), SegmentMaxSeconds: s.info.SegmentMax.Seconds(),
+		PartTargetSeconds: s.info.PartTarget.Seconds(), TargetDurationSeconds: s.info.TargetDuration, Epochs: uint64(s.info.Discontinuity) + 1,
+	}
+	return v
+}
+
+// EndPublisher ends the connection of a stream's publisher.
+func (c *Controller) EndPublisher(name string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.streams[name]
+	if s == nil {
+		return api.ErrNotFound
+	}
+	if s.publisher == nil {
+		return api.ErrNoPublisher
+	}
+	c.log.Info("the publisher is ended by the API", "stream", name, "conn", s.publisher.ID, "peer", s.publisher.Peer)
+	c.closeConnection(s.publisher)
+	return nil
+}
+
+// Connections returns every connection.
+func (c *Controller) Connections() []api.Connection {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.allConnections()
+}
+
+func (c *Controller) allConnections() []api.Connection {
+	all := make([]api.Connection, 0, len(c.connections))
+	for _, conn := range c.connections {
+		all = append(all, conn.view())
+	}
+	return all
+}
+
+// Connection returns one connection.
+func (c *Controller) Connection(id string) (api.Connection, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	conn := c.connections[id]
+	if conn == nil {
+		return api.Connection{}, api.ErrNotFound
+	}
+	return conn.view(), nil
+}
+
+func (conn *connection) view() api.Connection {
+	v := api.Connection{
+		ID: conn.ID, Peer: conn.Peer, Local: conn.Local, Stream: conn.Stream, Role: api.Role(roleName(conn.Role)), Protocol: "srt",
+		State: api.ConnectionStarting, Since: conn.Since, Bytes: conn.stats.Bytes, Units: conn.stats.Units, Skipped: conn.stats.Skipped,
+		BufferErrors: conn.stats.BufferErr, Sandbox: conn.hello.Sandbox, Input: conn.stats.Demux,
+	}
+	if conn.proc != nil {
+		v.PID = conn.proc.PID
+	}
+	if n := conn.Connected; n != nil {
+		v.State = api.ConnectionConnected
+		v.SRT = &api.SRT{
+			PeerVersion: n.PeerSRT, LatencyReceiveMS: n.LatencyRcv, LatencySendMS: n.LatencySnd, KeyLength: n.KeyLength,
+			PacketFilter: n.Filter, Stats: conn.stats.SRT,
+		}
+	}
+	if !conn.closing.IsZero() {
+		v.State = api.ConnectionClosing
+	}
+	return v
+}
+
+// Disconnect ends a connection.
+func (c *Controller) Disconnect(id string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	conn := c.connections[id]
+	if conn == nil {
+		return api.ErrNotFound
+	}
+	c.log.Info("a connection is ended by the API", "conn", id, "stream", conn.Stream, "peer", conn.Peer)
+	c.closeConnection(conn)
+	return nil
+}
+
+// Metrics returns what /metrics shows.
+func (c *Controller) Metrics() api.MetricsSnapshot {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	m := api.MetricsSnapshot{
+		Info: c.info(), Streams: c.allStreams(), Connections: c.allConnections(), HTTP: c.web.metrics(),
+		Listeners: []api.ListenerMetrics{{Address: c.sockets.srtAddress, ListenerStats: c.listener.stats}},
+		Processes: map[string]int{"guardian": 1, "controller": 1},
+		Restarts:  maps.Clone(c.restarts), Rejects: maps.Clone(c.rejects), Failures: maps.Clone(c.failures),
+	}
+	for _, p := range c.processes {
+		name := string(p.Role)
+		if p.Role == roleConnection && p.conn == nil {
+			name = "srt-idle"
+		}
+		m.Processes[name]++
+	}
+	return m
+}
+
+// askLibSRT learns the version of libsrt from the connection program itself, which also tries that
+// the library still makes its handshake cookies as the hand-over needs it.
+func (c *Controller) askLibSRT() {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, c.Helper, "selftest")
+	cmd.Env = []string{}
+	out, err := cmd.Output()
+	var result srt.SelfTest
+	if e := json.Unmarshal(out, &result); e != nil && err == nil {
+		err = e
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.libsrt = api.LibSRT{Version: result.LibSRT, Package: result.Package}
+	if err != nil {
+		c.log.Error("the self-test of libsrt has failed: SRT callers may not be able to connect; rebuild brume-srt with the libsrt of this release's notes",
+			"libsrt", result.LibSRT, "detail", result.Detail, "error", err)
+	}
+}
