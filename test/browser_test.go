@@ -1,0 +1,105 @@
+package test
+
+import (
+	"context"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+	"github.com/stretchr/testify/require"
+)
+
+// browser starts a headless Chromium that talks to nobody but us. What its pages say to the console is collected.
+func browser(t *testing.T, width, height int) (context.Context, *logBuffer) {
+	t.Helper()
+	options := append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.UserDataDir(t.TempDir()), chromedp.WindowSize(width, height),
+		chromedp.Flag("no-sandbox", os.Geteuid() == 0), chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true),
+		chromedp.Flag("autoplay-policy", "no-user-gesture-required"), chromedp.WSURLReadTimeout(60*time.Second))
+	ctx, cancel := chromedp.NewExecAllocator(context.Background(), options...)
+	t.Cleanup(cancel)
+	ctx, cancel = chromedp.NewContext(ctx)
+	t.Cleanup(cancel)
+	ctx, cancel = context.WithTimeout(ctx, 4*time.Minute)
+	t.Cleanup(cancel)
+	console := &logBuffer{}
+	chromedp.ListenTarget(ctx, func(event any) {
+		switch e := event.(type) {
+		case *runtime.EventConsoleAPICalled:
+			for _, a := range e.Args {
+				console.add(string(e.Type) + " " + string(a.Value))
+			}
+		case *runtime.EventExceptionThrown:
+			console.add("exception " + e.ExceptionDetails.Error())
+		}
+	})
+	return ctx, console
+}
+
+func evaluate[T any](ctx context.Context, t *testing.T, script string) T {
+	t.Helper()
+	var v T
+	require.NoError(t, chromedp.Run(ctx, chromedp.Evaluate(script, &v)))
+	return v
+}
+
+func screenshot(ctx context.Context, t *testing.T, name string) {
+	t.Helper()
+	var png []byte
+	require.NoError(t, chromedp.Run(ctx, chromedp.CaptureScreenshot(&png)))
+	if dir := os.Getenv("BRUME_SCREENSHOTS"); dir != "" {
+		require.NoError(t, os.WriteFile(dir+"/"+name+".png", png, 0o644))
+	}
+	require.NotEmpty(t, png)
+}
+
+// TestPlayerPage opens the page before the stream is there; it plays by itself once it is, and goes on over the end of the http process.
+func TestPlayerPage(t *testing.T) {
+	s := start(t)
+	ctx, console := browser(t, 1280, 800)
+	require.NoError(t, chromedp.Run(ctx, chromedp.Navigate("http://"+s.http+"/live.html")))
+	state := func() string { return evaluate[string](ctx, t, "document.body.dataset.state || ''") }
+	s.eventually(20*time.Second, "the page waits", func() bool { return state() == "waiting" })
+	screenshot(ctx, t, "waiting")
+	s.publish(plainClip(t), "live")
+	s.eventually(30*time.Second, "the page plays", func() bool { return state() == "playing" })
+	position := func() float64 { return evaluate[float64](ctx, t, "document.querySelector('video').currentTime") }
+	size := evaluate[[]int](ctx, t, "(v => [v.videoWidth, v.videoHeight])(document.querySelector('video'))")
+	require.Equal(t, []int{320, 180}, size)
+	// The first seconds may catch up with the live edge.
+	time.Sleep(4 * time.Second)
+	p0, t0 := position(), time.Now()
+	time.Sleep(30 * time.Second)
+	p1, took := position(), time.Since(t0).Seconds()
+	require.InDelta(t, took, p1-p0, 1)
+	screenshot(ctx, t, "playing")
+
+	s.kill(s.one(" http"))
+	time.Sleep(3 * time.Second)
+	p2 := position()
+	s.eventually(20*time.Second, "it plays on after the http process was replaced", func() bool { return position() > p2+5 })
+	require.Equal(t, "playing", state())
+	require.NotContains(t, strings.ToLower(console.String()), "fatal")
+	require.NotContains(t, console.String(), "exception")
+}
+
+// TestFrontPage lists a live stream with a link to its player.
+func TestFrontPage(t *testing.T) {
+	s := start(t)
+	ctx, console := browser(t, 390, 844)
+	require.NoError(t, chromedp.Run(ctx, chromedp.Navigate("http://"+s.api+"/")))
+	s.eventually(20*time.Second, "the publish line is there", func() bool {
+		return strings.Contains(evaluate[string](ctx, t, "document.body.innerText"), "srt://")
+	})
+	screenshot(ctx, t, "front-empty")
+	s.publish(plainClip(t), "studio")
+	s.eventually(30*time.Second, "the stream is listed", func() bool {
+		return evaluate[int](ctx, t, `document.querySelectorAll('a[href$="/studio.html"]').length`) > 0
+	})
+	screenshot(ctx, t, "front-live")
+	require.LessOrEqual(t, evaluate[int](ctx, t, "document.documentElement.scrollWidth"), 390, "the page is wider than a phone")
+	require.NotContains(t, console.String(), "exception")
+}

@@ -1,0 +1,256 @@
+package test
+
+import (
+	"bytes"
+	"net/http"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestOneProcessPerConnection kills each kind of process and looks at everybody else.
+func TestKillingAPeersProcessTouchesNobodyElse(t *testing.T) {
+	s := start(t)
+	file := plainClip(t)
+	source := frames(t, file)
+	dir := t.TempDir()
+	s.publish(file, "publish:one")
+	two := s.publish(file, "publish:two")
+	s.waitPlayable("one")
+	s.waitPlayable("two")
+	keeper := record(t, s.outputs("one")["srt"], filepath.Join(dir, "keeper.ts"), 14)
+	hls := record(t, s.outputs("one")["hls"], filepath.Join(dir, "hls.ts"), 14)
+	victim := record(t, s.outputs("one")["srt"], filepath.Join(dir, "victim.ts"), 30)
+	s.eventually(20*time.Second, "two viewers over SRT", func() bool { return len(s.connections("role=play&stream=one")) == 2 })
+	all := s.connections("")
+	require.Len(t, all, 4)
+	pids := map[int]bool{}
+	for _, c := range all {
+		require.Contains(t, s.processes("brume-srt"), c.PID)
+		pids[c.PID] = true
+	}
+	require.Len(t, pids, 4, "one process per connection")
+
+	last := s.connections("role=play&stream=one")[1]
+	s.kill(last.PID)
+	s.kill(s.connections("role=publish&stream=two")[0].PID)
+	two.wait(t, 5*time.Second) // the farewell reached it: libsrt alone would wait for longer
+	s.eventually(5*time.Second, "both are forgotten", func() bool { return len(s.connections("")) <= 2 })
+	keeper.wait(t, 60*time.Second)
+	hls.wait(t, 60*time.Second)
+	victim.end()
+	for _, name := range []string{"keeper.ts", "hls.ts", "victim.ts"} {
+		got := frames(t, filepath.Join(dir, name), "-err_detect", "ignore_err")
+		if name == "victim.ts" || len(got) < 300 {
+			continue // one of the two was killed; which of them is not known here
+		}
+		requireContiguous(t, source, got, 300)
+	}
+	complete := 0
+	for _, name := range []string{"keeper.ts", "victim.ts", "hls.ts"} {
+		if len(frames(t, filepath.Join(dir, name), "-err_detect", "ignore_err")) >= 300 {
+			complete++
+		}
+	}
+	require.GreaterOrEqual(t, complete, 2)
+}
+
+var segmentName = regexp.MustCompile(`(?m)^seg-\d+-\d+\.m4s$`)
+
+// TestHTTPProcessIsReplaced kills it: names continue, and what was fetched before is the same after.
+func TestHTTPProcessIsReplaced(t *testing.T) {
+	s := start(t)
+	file := plainClip(t)
+	s.publish(file, "live")
+	s.waitPlayable("live")
+	s.eventually(20*time.Second, "some segments are listed", func() bool {
+		_, playlist, _ := s.fetch("/hls/live/v0/index.m3u8")
+		return len(segmentName.FindAll(playlist, -1)) >= 4
+	})
+	dir := t.TempDir()
+	viewer := record(t, s.outputs("live")["srt"], filepath.Join(dir, "srt.ts"), 8)
+	_, before, _ := s.fetch("/hls/live/v0/index.m3u8")
+	names := segmentName.FindAllString(string(before), -1)
+	bodies := map[string][]byte{}
+	for _, n := range names {
+		status, body, _ := s.fetch("/hls/live/v0/" + n)
+		require.Equal(t, http.StatusOK, status, n)
+		bodies[n] = body
+	}
+	killed := time.Now()
+	s.kill(s.one(" http"))
+	s.eventually(10*time.Second, "http is back", func() bool {
+		status, _, _ := s.fetch("/hls/live/v0/index.m3u8")
+		return status == http.StatusOK
+	})
+	t.Logf("http was back after %v", time.Since(killed))
+	_, after, _ := s.fetch("/hls/live/v0/index.m3u8")
+	require.Contains(t, string(after), names[len(names)-1], "names continue")
+	for n, want := range bodies {
+		status, body, _ := s.fetch("/hls/live/v0/" + n)
+		require.Equal(t, http.StatusOK, status, n)
+		require.True(t, bytes.Equal(want, body), "%s has other bytes now", n)
+	}
+	viewer.wait(t, 60*time.Second)
+	requireContiguous(t, frames(t, file), frames(t, filepath.Join(dir, "srt.ts")), 200)
+}
+
+// TestControllerIsReplaced kills it: media goes on, and the next one knows everybody.
+func TestControllerIsReplaced(t *testing.T) {
+	s := start(t)
+	file := plainClip(t)
+	dir := t.TempDir()
+	publisher := s.publish(file, "publish:live")
+	s.waitPlayable("live")
+	viewers := map[string]*program{
+		"srt.ts": record(t, s.outputs("live")["srt"], filepath.Join(dir, "srt.ts"), 12),
+		"hls.ts": record(t, s.outputs("live")["hls"], filepath.Join(dir, "hls.ts"), 12),
+	}
+	s.eventually(20*time.Second, "the viewer is in", func() bool { return len(s.connections("role=play")) == 1 })
+	before := s.connections("")
+	killed := time.Now()
+	s.kill(s.one(" controller"))
+	s.eventually(10*time.Second, "the next controller knows all", func() bool {
+		return len(s.connections("")) == len(before) && s.stream("live").State == "live"
+	})
+	t.Logf("everybody was listed again after %v", time.Since(killed))
+	ids := map[string]int{}
+	for _, c := range before {
+		ids[c.ID] = c.PID
+	}
+	for _, c := range s.connections("") {
+		require.Equal(t, ids[c.ID], c.PID)
+	}
+	// New callers come in, and what the old controller started can be ended by the new one.
+	r := record(t, s.outputs("live")["srt"], filepath.Join(dir, "late.ts"), 3)
+	r.wait(t, 30*time.Second)
+	for name, v := range viewers {
+		v.wait(t, 60*time.Second)
+		requireContiguous(t, frames(t, file), frames(t, filepath.Join(dir, name)), 300)
+	}
+	require.True(t, publisher.running())
+	require.Equal(t, http.StatusNoContent, s.delete("/api/v1/streams/live"))
+	publisher.wait(t, 10*time.Second)
+	require.EqualValues(t, 1, s.metric("brume_process_restarts_total", `role="controller"`))
+}
+
+// TestListenerIsReplaced kills it: connections go on and new ones come in.
+func TestListenerIsReplaced(t *testing.T) {
+	s := start(t)
+	file := plainClip(t)
+	publisher := s.publish(file, "publish:live")
+	s.waitState("live", "live")
+	s.kill(s.one(" srt-listener"))
+	out := filepath.Join(t.TempDir(), "out.ts")
+	r := record(t, s.outputs("live")["srt"], out, 3)
+	r.wait(t, 30*time.Second)
+	require.NoError(t, r.err)
+	require.True(t, publisher.running())
+	requireContiguous(t, frames(t, file), frames(t, out), 60)
+}
+
+// TestGuardianIsKilled sees that nothing is left then.
+func TestGuardianIsKilled(t *testing.T) {
+	s := start(t)
+	s.publish(plainClip(t), "publish:live")
+	s.waitState("live", "live")
+	s.kill(s.cmd.Process.Pid)
+	s.eventually(12*time.Second, "all processes are gone", func() bool { return len(s.processes("")) == 0 })
+}
+
+// TestPublisherComesBack keeps viewers over a publisher's pause, in a new epoch.
+func TestPublisherComesBack(t *testing.T) {
+	s := start(t)
+	file := plainClip(t)
+	out := filepath.Join(t.TempDir(), "out.ts")
+	first := s.publish(file, "publish:live")
+	s.waitPlayable("live")
+	viewer := record(t, s.outputs("live")["srt"], out, 600)
+	s.eventually(20*time.Second, "the viewer is in", func() bool { return len(s.connections("role=play")) == 1 })
+	time.Sleep(2 * time.Second)
+	first.end()
+	s.waitState("live", "offline")
+	s.publish(file, "publish:live")
+	s.waitState("live", "live")
+	s.eventually(20*time.Second, "the playlist goes on", func() bool {
+		_, playlist, _ := s.fetch("/hls/live/v0/index.m3u8")
+		i := strings.Index(string(playlist), "#EXT-X-DISCONTINUITY\n")
+		return i > 0 && segmentName.Match(playlist[i:])
+	})
+	require.True(t, viewer.running())
+	require.Len(t, s.connections("role=play"), 1, "the viewer stayed")
+}
+
+// TestStreamEnds goes through the end of a stream: viewers are closed, playlists end, then are gone.
+func TestStreamEnds(t *testing.T) {
+	s := start(t, "BRUME_RESUME=1s", "BRUME_BUFFER_WINDOW=8s")
+	file := plainClip(t)
+	publisher := s.publish(file, "publish:live")
+	s.waitPlayable("live")
+	viewer := record(t, s.outputs("live")["srt"], filepath.Join(t.TempDir(), "out.ts"), 600)
+	s.eventually(20*time.Second, "the viewer is in", func() bool { return len(s.connections("role=play")) == 1 })
+	publisher.end()
+	s.eventually(15*time.Second, "the playlist ends", func() bool {
+		_, playlist, _ := s.fetch("/hls/live/v0/index.m3u8")
+		return strings.Contains(string(playlist), "#EXT-X-ENDLIST")
+	})
+	viewer.wait(t, 10*time.Second)
+	s.eventually(15*time.Second, "the stream is gone", func() bool {
+		status, _, _ := s.fetch("/hls/live/index.m3u8")
+		return status == http.StatusNotFound
+	})
+	require.Equal(t, http.StatusNotFound, s.get("/api/v1/streams/live", nil))
+	// It may begin anew.
+	s.publish(file, "publish:live")
+	s.waitPlayable("live")
+	_, playlist, _ := s.fetch("/hls/live/v0/index.m3u8")
+	require.NotContains(t, string(playlist), "#EXT-X-ENDLIST")
+}
+
+// TestSecondPublisherIsRefused with the code that fits, before any process is used.
+func TestSecondPublisherIsRefused(t *testing.T) {
+	s := start(t)
+	file := plainClip(t)
+	first := s.publish(file, "publish:live")
+	s.waitState("live", "live")
+	second := s.publish(file, "publish:live")
+	second.wait(t, 20*time.Second)
+	require.Error(t, second.err)
+	require.True(t, first.running())
+	require.GreaterOrEqual(t, s.metric("brume_srt_rejected_total", `code="1409"`), 1.0)
+}
+
+// TestSilentPublisherGivesWay to one that comes back.
+func TestSilentPublisherGivesWay(t *testing.T) {
+	s := start(t)
+	file := plainClip(t)
+	first := s.publish(file, "publish:live")
+	s.waitState("live", "live")
+	old := s.stream("live").Publisher.Connection
+	pause(t, first)
+	time.Sleep(1500 * time.Millisecond)
+	s.publish(file, "publish:live")
+	s.eventually(10*time.Second, "the new publisher has taken over", func() bool {
+		v := s.stream("live")
+		return v.State == "live" && v.Publisher != nil && v.Publisher.Connection != old
+	})
+}
+
+// TestDisconnect ends connections by the API.
+func TestDisconnect(t *testing.T) {
+	s := start(t)
+	publisher := s.publish(plainClip(t), "live")
+	s.waitState("live", "live")
+	all := s.connections("")
+	require.Len(t, all, 1)
+	require.Equal(t, http.StatusNoContent, s.delete("/api/v1/connections/"+all[0].ID))
+	publisher.wait(t, 10*time.Second)
+	s.eventually(5*time.Second, "it is gone", func() bool { return len(s.connections("")) == 0 })
+	require.Equal(t, http.StatusNotFound, s.delete("/api/v1/connections/"+all[0].ID))
+	require.Equal(t, http.StatusNotFound, s.delete("/api/v1/streams/other"))
+	require.Equal(t, http.StatusConflict, s.delete("/api/v1/streams/live"))
+}
