@@ -38,6 +38,7 @@ type rates struct {
 	total   uint64 // payload bytes seen
 	slots   [rateWindow]map[int]uint64
 	slot    int
+	filled  int           // slots measured
 	held    int64         // memory of the buffer, bytes
 	heldDur time.Duration // media in it
 }
@@ -59,6 +60,9 @@ func (s *stream) look(now time.Time) {
 	}
 	s.info = info
 	s.rates.slot = (s.rates.slot + 1) % rateWindow
+	if s.rates.total > 0 {
+		s.rates.filled = min(s.rates.filled+1, rateWindow)
+	}
 	s.rates.slots[s.rates.slot] = s.rates.read(s.reader, info)
 	s.rates.hold(s.reader, info)
 	if stat, err := s.ro.Stat(); err == nil {
@@ -113,5 +117,5 @@ func (r *rates) bitrate(track int) uint64 {
 	for _, slot := range r.slots {
 		sum += slot[track]
 	}
-	return uint64(float64(sum) * 8 / (rateWindow * monitorInterval.Seconds()))
+	return uint64(float64(sum) * 8 / (float64(max(r.filled, 1)) * monitorInterval.Seconds()))
 }

@@ -25,6 +25,7 @@ func browser(t *testing.T, width, height int) (context.Context, *logBuffer) {
 	t.Cleanup(cancel)
 	ctx, cancel = context.WithTimeout(ctx, 4*time.Minute)
 	t.Cleanup(cancel)
+	require.NoError(t, chromedp.Run(ctx, chromedp.EmulateViewport(int64(width), int64(height))))
 	console := &logBuffer{}
 	chromedp.ListenTarget(ctx, func(event any) {
 		switch e := event.(type) {

@@ -168,11 +168,11 @@ func TestForgedHandshakes(t *testing.T) {
 	induction[0] = 0x80
 	induction[19] = 4 // handshake version
 	induction[23] = 2
-	induction[35] = 1 // request type: induction
+	induction[39] = 1 // request type: induction
 	conclusion := append([]byte{}, induction...)
 	conclusion[19], conclusion[23] = 5, 5
 	for i := 36; i < 40; i++ {
-		conclusion[i-4] = 0xff
+		conclusion[i] = 0xff
 	}
 	done := make(chan struct{})
 	go func() {
@@ -228,6 +228,6 @@ func TestGarbage(t *testing.T) {
 		_, err := dial(t, s.srt, id)
 		require.Error(t, err, "%q", id)
 	}
-	require.GreaterOrEqual(t, s.metric("brume_srt_rejected_total", `code="1400"`), 5.0)
+	require.GreaterOrEqual(t, s.metric("brume_srt_rejects_total", `code="1400"`), 5.0)
 	require.Len(t, s.connections(""), 1)
 }

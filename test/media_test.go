@@ -108,13 +108,6 @@ func (p *program) end() {
 	<-p.done
 }
 
-// interrupt asks ffmpeg to finish its file.
-func (p *program) interrupt(t *testing.T) {
-	t.Helper()
-	_ = p.cmd.Process.Signal(syscall.SIGINT)
-	p.wait(t, 20*time.Second)
-}
-
 func (p *program) wait(t *testing.T, limit time.Duration) {
 	t.Helper()
 	select {
@@ -166,8 +159,11 @@ func frames(t *testing.T, input string, args ...string) []string {
 }
 
 // requireContiguous sees that got is an unbroken run of the frames of want.
+//
+// The last few are left out: a recording ends between pictures in decoding order, so that some of those shown before its last one are missing.
 func requireContiguous(t *testing.T, want, got []string, least int) {
 	t.Helper()
+	got = got[:max(0, len(got)-4)]
 	require.GreaterOrEqual(t, len(got), least, "too few frames arrived")
 	first := slices.Index(want, got[0])
 	require.GreaterOrEqual(t, first, 0, "the first frame is none of the source's")

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -101,7 +102,6 @@ func TestBroadcastSources(t *testing.T) {
 		name, args string
 		video      string
 		audio      []string
-		noHLSAudio bool // the audio is no codec of fMP4
 		openGOP    bool // the pictures before the first random access point's are lost by nature
 	}{
 		{name: "interlaced", args: h264 + "-flags +ilme+ildct -x264-params interlaced=1:keyint=30 -bf 2 -c:a aac", video: "h264", audio: []string{"aac"}},
@@ -133,7 +133,8 @@ func TestBroadcastSources(t *testing.T) {
 				require.NotContains(t, strings.ToLower(r.out.String()), "non-monoton", name)
 				out := filepath.Join(dir, name+".mkv")
 				p := probe(t, out)
-				require.Equal(t, []string{source.video}, p.codecs("video"), name)
+				// A variant without the audio that few browsers play has the same picture a second time.
+				require.Equal(t, source.video, strings.Join(slices.Compact(p.codecs("video")), ","), name)
 				require.Len(t, p.codecs("audio"), len(source.audio), name)
 				got := frames(t, out)
 				if source.openGOP {
@@ -165,8 +166,8 @@ func TestLanguagesAreNamed(t *testing.T) {
 	s.publish(file, "live")
 	s.waitPlayable("live")
 	_, playlist, _ := s.fetch("/hls/live/index.m3u8")
-	require.Contains(t, string(playlist), `LANGUAGE="eng"`)
-	require.Contains(t, string(playlist), `LANGUAGE="deu"`)
+	require.Contains(t, string(playlist), `LANGUAGE="en"`)
+	require.Contains(t, string(playlist), `LANGUAGE="de"`)
 	v := s.stream("live")
 	require.Len(t, v.Tracks, 3)
 	require.Equal(t, "eng", v.Tracks[1].Language)
@@ -227,5 +228,5 @@ func TestUnknownStreams(t *testing.T) {
 	r := launch(t, "ffmpeg", "-nostdin", "-v", "error", "-i", s.outputs("nothing")["srt"], "-f", "null", "-")
 	r.wait(t, 20*time.Second)
 	require.Error(t, r.err)
-	require.EqualValues(t, 1, s.metric("brume_srt_rejected_total", `code="1404"`), fmt.Sprint(s.log))
+	require.EqualValues(t, 1, s.metric("brume_srt_rejects_total", `code="1404"`), fmt.Sprint(s.log))
 }

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -45,7 +46,7 @@ func start(t *testing.T, env ...string) *server {
 	}
 	s.cmd = exec.Command(filepath.Join(s.dir, "brume"), "serve")
 	s.cmd.Dir = s.dir
-	s.cmd.Env = append(append(os.Environ(),
+	s.cmd.Env = append(append(slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "BRUME_") }),
 		"BRUME_SRT_ADDRESS=127.0.0.1:0", "BRUME_HTTP_ADDRESS=127.0.0.1:0", "BRUME_API_ADDRESS=127.0.0.1:0",
 		"BRUME_RUNTIME_DIR="+s.dir, "BRUME_DATA_DIR="+s.dir), env...)
 	stderr, err := s.cmd.StderrPipe()

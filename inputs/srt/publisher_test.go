@@ -1,0 +1,264 @@
+package srt
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"brume/buffer"
+	"brume/media"
+
+	"github.com/stretchr/testify/require"
+)
+
+var clip []byte
+
+const clipFrames = 50
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "inputs-srt")
+	if err != nil {
+		panic(err)
+	}
+	file := filepath.Join(dir, "clip.ts")
+	out, err := exec.Command("ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc2=s=160x90:r=25", "-f", "lavfi", "-i", "sine",
+		"-frames:v", fmt.Sprint(clipFrames), "-t", "2", "-c:v", "libx264", "-preset", "ultrafast", "-g", "25", "-bf", "2",
+		"-pix_fmt", "yuv420p", "-c:a", "aac", "-f", "mpegts", file).CombinedOutput()
+	if err != nil {
+		panic(fmt.Sprintf("%v: %s", err, out))
+	}
+	if clip, err = os.ReadFile(file); err != nil {
+		panic(err)
+	}
+	_ = os.RemoveAll(dir)
+	os.Exit(m.Run())
+}
+
+// batches is a source that cuts its bytes anywhere and then ends.
+type batches struct {
+	rest []byte
+	size int
+	err  error
+}
+
+func (b *batches) Next() ([]byte, error) {
+	if len(b.rest) == 0 {
+		return nil, b.err
+	}
+	n := min(b.size, len(b.rest))
+	batch := b.rest[:n]
+	b.rest = b.rest[n:]
+	return batch, nil
+}
+
+// fakeBuffer writes down what it is told.
+type fakeBuffer struct {
+	calls  []string // kinds of calls, but for packets
+	units  map[int]int
+	begin  error
+	refuse func(n int, p *media.Packet) error
+	end    error
+	now    time.Time
+	n      int
+}
+
+func (f *fakeBuffer) SetTime(now time.Time) { f.now = now }
+func (f *fakeBuffer) Commit()               { f.calls = append(f.calls, "commit") }
+
+func (f *fakeBuffer) EndEpoch() error {
+	f.calls = append(f.calls, "end")
+	return f.end
+}
+
+func (f *fakeBuffer) BeginEpoch([]media.Track) error {
+	f.calls = append(f.calls, "begin")
+	return f.begin
+}
+
+func (f *fakeBuffer) WritePacket(p *media.Packet) error {
+	f.n++
+	if f.refuse != nil {
+		if err := f.refuse(f.n, p); err != nil {
+			return err
+		}
+	}
+	if f.units == nil {
+		f.units = map[int]int{}
+	}
+	f.units[p.Track]++
+	return nil
+}
+
+func (f *fakeBuffer) count(kind string) int {
+	n := 0
+	for _, c := range f.calls {
+		if c == kind {
+			n++
+		}
+	}
+	return n
+}
+
+// clock advances by 10 ms with each look at it.
+func clock() func() time.Time {
+	now := time.Unix(1_700_000_000, 0)
+	return func() time.Time {
+		now = now.Add(10 * time.Millisecond)
+		return now
+	}
+}
+
+func TestWholeClip(t *testing.T) {
+	for _, size := range []int{188, 1316, 5000, len(clip)} {
+		t.Run(fmt.Sprint(size), func(t *testing.T) {
+			f := &fakeBuffer{}
+			p := NewPublisher(f, clock())
+			require.ErrorIs(t, p.Run(&batches{clip, size, io.EOF}), io.EOF)
+			require.Equal(t, clipFrames, f.units[0])
+			require.Greater(t, f.units[1], 60)
+			require.Equal(t, 1, f.count("begin"))
+			require.Equal(t, 1, f.count("end"))
+			require.Equal(t, "end", f.calls[len(f.calls)-1])
+			require.Equal(t, (len(clip)+size-1)/size+1, f.count("commit"), "one commit a batch, and one for the rest")
+			s := p.Stats()
+			require.Equal(t, uint64(len(clip)), s.Bytes)
+			require.Equal(t, uint64(f.units[0]+f.units[1]), s.Units)
+			require.Zero(t, s.Refused)
+			require.Equal(t, uint64(len(clip)), s.Demux.Bytes)
+			require.Zero(t, s.Demux.ContinuityErrors)
+		})
+	}
+}
+
+func TestIntoARealBuffer(t *testing.T) {
+	rw, ro, err := buffer.Create(buffer.Options{Stream: "live"})
+	require.NoError(t, err)
+	defer rw.Close()
+	defer ro.Close()
+	w, err := buffer.OpenWriter(rw)
+	require.NoError(t, err)
+	defer w.Close()
+	r, err := buffer.OpenReader(ro)
+	require.NoError(t, err)
+	defer r.Close()
+
+	p := NewPublisher(w, clock())
+	require.NoError(t, p.Take(clip[:len(clip)/2]))
+	_, head := r.Bounds()
+	require.Positive(t, head, "a batch is visible at once")
+	require.ErrorIs(t, p.Run(&batches{clip[len(clip)/2:], 1316, io.EOF}), io.EOF)
+	_, head = r.Bounds()
+	last, err := r.Entry(head - 1)
+	require.NoError(t, err)
+	require.True(t, last.Has(buffer.EpochEnd))
+	require.Equal(t, p.Stats().Units+1, head)
+	info, err := r.Info()
+	require.NoError(t, err)
+	require.Equal(t, buffer.Ended, info.State)
+}
+
+func TestRefusedUnitsAreCounted(t *testing.T) {
+	f := &fakeBuffer{refuse: func(n int, _ *media.Packet) error {
+		if n%10 == 0 {
+			return buffer.ErrTooLarge
+		}
+		return nil
+	}}
+	p := NewPublisher(f, clock())
+	require.ErrorIs(t, p.Run(&batches{clip, 1316, io.EOF}), io.EOF)
+	s := p.Stats()
+	require.Equal(t, uint64(f.n/10), s.Refused)
+	require.Equal(t, uint64(f.n-f.n/10), s.Units)
+	require.ErrorIs(t, s.LastError, buffer.ErrTooLarge)
+}
+
+func TestUnusableBufferEndsTheConnection(t *testing.T) {
+	for _, cause := range []error{buffer.ErrFinished, buffer.ErrClosed, buffer.ErrCorrupt} {
+		t.Run(cause.Error(), func(t *testing.T) {
+			f := &fakeBuffer{refuse: func(n int, _ *media.Packet) error {
+				if n > 5 {
+					return fmt.Errorf("entry: %w", cause)
+				}
+				return nil
+			}}
+			source := &batches{clip, 1316, io.EOF}
+			err := NewPublisher(f, clock()).Run(source)
+			require.ErrorIs(t, err, ErrBuffer)
+			require.ErrorIs(t, err, cause)
+			require.NotEmpty(t, source.rest)
+		})
+	}
+	t.Run("at the end", func(t *testing.T) {
+		err := NewPublisher(&fakeBuffer{end: buffer.ErrFinished}, clock()).Run(&batches{clip, 1316, io.EOF})
+		require.ErrorIs(t, err, ErrBuffer)
+		require.ErrorIs(t, err, io.EOF)
+	})
+}
+
+func TestRefusedTracks(t *testing.T) {
+	f := &fakeBuffer{begin: buffer.ErrTracks, refuse: func(int, *media.Packet) error { return buffer.ErrNoEpoch }}
+	p := NewPublisher(f, clock())
+	require.ErrorIs(t, p.Run(&batches{clip, 1316, io.EOF}), io.EOF)
+	require.Zero(t, p.Stats().Units)
+	require.Equal(t, uint64(f.n+1), p.Stats().Refused)
+}
+
+func TestGarbage(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	garbage := make([]byte, 200_000)
+	for i := range garbage {
+		garbage[i] = byte(random.Uint32())
+	}
+	torn := append(append(append([]byte{}, clip[:len(clip)/3]...), garbage...), clip[len(clip)/3:]...)
+	f := &fakeBuffer{}
+	p := NewPublisher(f, clock())
+	require.ErrorIs(t, p.Run(&batches{torn, 1316, io.EOF}), io.EOF)
+	require.Greater(t, f.units[0], clipFrames/2)
+	require.Positive(t, p.Stats().Demux.SyncLosses)
+
+	p = NewPublisher(&fakeBuffer{}, clock())
+	require.ErrorIs(t, p.Run(&batches{garbage, 1316, io.EOF}), io.EOF)
+	require.Zero(t, p.Stats().Units)
+}
+
+func TestSilence(t *testing.T) {
+	f := &fakeBuffer{}
+	p := NewPublisher(f, clock())
+	require.NoError(t, p.Take(nil))
+	require.NoError(t, p.Take([]byte{}))
+	require.Equal(t, 2, f.count("commit"), "the writer shows that it is alive")
+	require.NoError(t, p.End())
+	require.Zero(t, p.Stats().Units)
+}
+
+func TestStatsFromAnotherGoroutine(t *testing.T) {
+	p := NewPublisher(&fakeBuffer{}, clock())
+	done := make(chan error)
+	go func() { done <- p.Run(&batches{clip, 188, io.EOF}) }()
+	for last := uint64(0); ; {
+		select {
+		case err := <-done:
+			require.True(t, errors.Is(err, io.EOF))
+			return
+		default:
+			s := p.Stats()
+			require.GreaterOrEqual(t, s.Units, last)
+			last = s.Units
+		}
+	}
+}
+
+func BenchmarkPublisher(b *testing.B) {
+	b.SetBytes(int64(len(clip)))
+	b.ReportAllocs()
+	for b.Loop() {
+		p := NewPublisher(&fakeBuffer{}, clock())
+		_ = p.Run(&batches{clip, 7 * 1316, io.EOF})
+	}
+}
