@@ -78,7 +78,7 @@ func (b *builder) fragment(dst []byte, g *segment, l *lane, p *part) ([]byte, er
 	}
 	f := fmp4.Fragment{
 		// Grows from part to part, whoever counts: 255 parts and 16 million segments go by before it wraps.
-		Sequence: uint32(len(b.samples)),
+		Sequence: uint32(g.number)<<8 | min(p.number, 0xff),
 		BaseTime: uint64(max(b.entries[0].DTS, 0)),
 		Samples:  b.samples,
 	}

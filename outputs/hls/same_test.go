@@ -161,3 +161,29 @@ func TestDurations(t *testing.T) {
 	}
 	require.EqualValues(t, media.ClockRate, n.segments[3].duration())
 }
+
+// Where pictures last differently, the last one of a part lasts until the mark. At the end of an epoch it lasts as long as the one before.
+func TestUnevenDurations(t *testing.T) {
+	f := newFeed(t, buffer.Options{})
+	f.begin(videoTrack)
+	lengths := []int64{3000, 2000, 4000, 3500, 2500}
+	dts, last := int64(0), int64(0)
+	for n := range 100 {
+		p := video(n)
+		p.DTS, p.PTS = dts, dts
+		f.packet(p, 0)
+		last = dts
+		dts += lengths[n%5]
+	}
+	require.NoError(t, f.w.EndEpoch())
+	n := f.stream(Options{}).current()
+	require.Greater(t, len(n.segments), 2)
+	var end int64
+	for i, g := range n.segments {
+		for _, p := range g.spans[0].parts {
+			require.Equal(t, end, p.start, "segment %d part %d", i, p.number)
+			end = p.stop
+		}
+	}
+	require.Equal(t, last+lengths[98%5], end)
+}
