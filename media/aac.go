@@ -9,6 +9,9 @@ import (
 // ErrConfig is returned for codec parameters that can't be read.
 var ErrConfig = errors.New("codec parameters are not valid")
 
+// maxSampleRate bounds a sample rate, in hertz.
+const maxSampleRate = 768000
+
 // SampleRatesAAC is the table of samplingFrequencyIndex (ISO/IEC 14496-3 table 1.18), in hertz.
 var SampleRatesAAC = [13]int{96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350}
 
@@ -72,7 +75,7 @@ func ParseAudioSpecificConfig(b []byte) (c AudioSpecificConfig, err error) {
 	default:
 		return c, ErrConfig
 	}
-	if r.Pos > 8*len(b) || rate <= 0 || outRate <= 0 {
+	if r.Over() || rate < 1 || outRate < 1 || max(rate, outRate) > maxSampleRate {
 		return c, ErrConfig
 	}
 	if outRate > rate {

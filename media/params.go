@@ -170,7 +170,7 @@ func paramsOpus(config []byte) (Params, error) {
 }
 
 func audioParams(rate, channels, samples int, codec string) (Params, error) {
-	if rate < 1 || rate > 768000 {
+	if rate < 1 || rate > maxSampleRate {
 		return Params{}, ErrConfig
 	}
 	return Params{

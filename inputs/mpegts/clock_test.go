@@ -194,6 +194,24 @@ func TestHeldTooLong(t *testing.T) {
 	require.Zero(t, d.Stats().Discontinuities)
 }
 
+// TestHeldTooLongAudio: frames that are counted on from a wrong time are put right too, up
+// to the next time that is told.
+func TestHeldTooLongAudio(t *testing.T) {
+	frame := adtsFrame(2, 30)
+	r := &recorder{}
+	d := NewDemuxer(r, Options{})
+	c := craft().tables(0, withAudio[1]).audio(pidAudio, 900000, frame, frame)
+	c.audio(pidAudio, 9000000, frame)
+	writeAll(t, d, c)
+	require.Equal(t, steps(900000, 2, 1920), r.times(0))
+	d.SetTime(1500 * time.Millisecond)
+	c.audio(pidAudio, none, frame, frame).audio(pidAudio, 900000+5*1920, frame, frame)
+	writeAll(t, d, c)
+	require.NoError(t, d.Flush())
+	require.Equal(t, steps(900000, 7, 1920), r.times(0))
+	require.Equal(t, uint64(1), d.Stats().PESErrors)
+}
+
 func TestOddTimes(t *testing.T) {
 	const start = 1000000
 	for _, c := range []struct {

@@ -31,7 +31,7 @@ func (c *checker) BeginEpoch(tracks []media.Track) error {
 			c.t.Fatalf("config of %d bytes", len(tr.Config))
 		}
 		if _, err := tr.Params(); err != nil {
-			c.t.Fatalf("parameters of %s: %v", tr.Codec, err)
+			c.t.Fatalf("parameters of %s: %v, %x", tr.Codec, err, tr.Config)
 		}
 		c.last[i] = -1
 	}

@@ -112,7 +112,7 @@ func (d *Demuxer) pass(u *unit) error {
 	if s.gone {
 		return nil
 	}
-	if d.due(u) {
+	if d.due(u) || d.open && min(u.dts, u.pts) < 0 { // the epoch that begins moves it up
 		d.pending.push(u)
 		return d.begin(&d.pending)
 	}

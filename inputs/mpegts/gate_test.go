@@ -165,6 +165,27 @@ func TestAudioParameters(t *testing.T) {
 	}
 }
 
+// TestAllTracksChange: where the video track itself is new, the epoch begins with its first
+// picture, even if the track that was waited for is audio.
+func TestAllTracksChange(t *testing.T) {
+	c := craft().tables(0, onlyVideo...).gop(90000, 3)
+	c.tables(1, es{ts.StreamTypeH264, pidMore, ""}, withAudio[1])
+	for i := range int64(3) {
+		b := inter(20)
+		if i == 0 {
+			b = idr(20)
+		}
+		c.split(pidMore, pesBytes(ts.StreamIDVideo, 100800+3600*i, none, true, b))
+	}
+	c.audio(pidAudio, 104400, adtsFrame(2, 20))
+	r := &recorder{}
+	d := NewDemuxer(r, Options{})
+	require.NoError(t, d.Write(c.buf))
+	require.Len(t, r.epochs, 2, "at once")
+	require.Equal(t, steps(90000, 6, 3600), r.times(0))
+	require.Equal(t, []int64{104400}, r.times(1))
+}
+
 // failing is a sink that refuses.
 type failing struct {
 	epochs, packets int

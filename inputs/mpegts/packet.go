@@ -70,7 +70,7 @@ func (d *Demuxer) packet(p *[ts.PacketSize]byte) error {
 			s.again = true // 2.4.3.3: a packet may be sent twice
 			return nil
 		}
-		lost = false
+		lost = true
 		if !s.jump {
 			d.stats.ContinuityErrors++
 		}

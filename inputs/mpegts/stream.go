@@ -5,7 +5,7 @@ import (
 	"brume/media/ts"
 )
 
-// maxPES bounds a PES and a video access unit, in bytes.
+// maxPES bounds what is held of one stream: a PES, an access unit. In bytes.
 const maxPES = 8 << 20
 
 // params are the codec parameters of an access unit. They never change once made.
@@ -65,7 +65,6 @@ type stream struct {
 	state int
 	head  []byte // of a PES header that is not whole yet
 	left  int    // bytes of payload still to come, -1: up to the next PES
-	size  int    // bytes of payload that came
 
 	timing
 	ready bool    // a decoder could start
@@ -165,7 +164,7 @@ func (s *stream) endPES(next []byte) error {
 }
 
 func (s *stream) begin(h *pesHeader, p []byte) error {
-	s.state, s.left, s.size = pesBody, h.length, 0
+	s.state, s.left = pesBody, h.length
 	s.parser.begin(h.stamp, h.length)
 	if h.length == 0 {
 		s.d.stats.UnitErrors++ // nothing in it
@@ -177,8 +176,7 @@ func (s *stream) takeBody(p []byte) error {
 	if s.left >= 0 && len(p) > s.left {
 		p = p[:s.left]
 	}
-	s.size += len(p)
-	if s.size > maxPES || s.parser.pending()+len(p) > maxPES {
+	if s.parser.pending()+len(p) > maxPES {
 		s.d.stats.Oversized++
 		s.state = pesIdle
 		return s.parser.lose(true)

@@ -43,6 +43,7 @@ func TestSync(t *testing.T) {
 		{"aligned", clip, 0, 0, 0, all},
 		{"bytes before", append([]byte{1, ts.SyncByte, 2, 3}, clip...), 0, 4, 0, all},
 		{"a lonely sync byte before", append(append([]byte{ts.SyncByte}, make([]byte, 300)...), clip...), 0, 301, 0, all},
+		{"two sync bytes before", slices.Concat([]byte{ts.SyncByte}, make([]byte, 187), []byte{ts.SyncByte}, make([]byte, 100), clip), 0, 289, 0, all},
 		{"bytes between packets", slices.Concat(clip[:4*188], []byte{1, 2, 3}, clip[4*188:]), 1, 3, 0, all},
 		{"bytes missing", slices.Concat(clip[:5*188+100], clip[5*188+110:]), 1, 178, 1, slices.Delete(slices.Clone(all), 2, 3)},
 		{"half a packet at the end", clip[:len(clip)-40], 0, 148, 0, all[:7]},

@@ -113,6 +113,12 @@ func TestH264Units(t *testing.T) {
 			[]int64{90000, 93600, 97200},
 		},
 		{
+			"fields that do not belong together",
+			craft().video(90000, none, fieldHead).video(93600, none, annexB(aud, top)).video(95400, none, annexB(aud, fieldSlice(0x41, 2, true, 100))),
+			[][]byte{{7, 8, 5, 1}, {1}, {1}},
+			[]int64{90000, 93600, 95400},
+		},
+		{
 			"filler, zeros and longer start codes",
 			craft().video(90000, none, annexB(aud, s, p, append(slices.Clone(i), 0, 0, 0, 0), []byte{12, 255, 255, 128}), []byte{0, 0}).
 				video(93600, none, []byte{0, 0, 0}, annexB(aud, b)),
@@ -311,6 +317,17 @@ func TestParameterSets(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestStaleSets: a new sequence does not drag along the sets of the one before.
+func TestStaleSets(t *testing.T) {
+	in := craft().tables(0, onlyVideo...)
+	in.video(90000, none, annexB(aud, sps(0, 320, 192, false), pps(0, 0), pps(1, 0), slice(0x65, 0, sliceI, 0, 20)))
+	in.video(93600, none, annexB(aud, sps(0, 640, 352, false), pps(0, 0), slice(0x65, 0, sliceI, 0, 20)))
+	r, _ := demux(t, in.buf, Options{})
+	require.Len(t, r.epochs, 2)
+	require.Equal(t, []byte{7, 8, 8}, kinds(r.epochs[0].Tracks[0].Config))
+	require.Equal(t, []byte{7, 8}, kinds(r.epochs[1].Tracks[0].Config))
 }
 
 // TestVideoContent compares each NAL unit with what ffmpeg finds.
