@@ -1,0 +1,88 @@
+// Command bench measures a built server from the outside: what callers wait for, what it costs. It is run by make bench, never by
+// the tests, and prints one line a figure.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// figure is one measured number with its goal.
+type figure struct {
+	name  string
+	value float64
+	unit  string
+	goal  string
+}
+
+func main() {
+	seconds := flag.Int("seconds", 20, "length of each CPU measurement")
+	only := flag.String("only", "", "run only the measurements whose name contains this")
+	flag.Parse()
+	if err := run(*seconds, *only); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+type measurement struct {
+	name string
+	run  func(b *bench) ([]figure, error)
+}
+
+var measurements = []measurement{
+	{"connect", (*bench).connect},
+	{"first-byte", (*bench).firstByte},
+	{"hls-join", (*bench).join},
+	{"cpu", (*bench).publisherCPU},
+	{"memory", (*bench).viewerMemory},
+	{"flood", (*bench).flood},
+}
+
+// bench is one run: a directory with the clip, and how long to measure.
+type bench struct {
+	dir     string
+	clip    string
+	seconds int
+}
+
+func run(seconds int, only string) error {
+	dir, err := os.MkdirTemp("", "brume-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	b := &bench{dir: dir, clip: filepath.Join(dir, "clip.ts"), seconds: seconds}
+	fmt.Fprintln(os.Stderr, "making a clip of 4 Mbit/s")
+	line := "-nostdin -v error -f lavfi -i testsrc2=size=1280x720:rate=30 -f lavfi -i sine=frequency=440:sample_rate=48000 -t 60 " +
+		"-c:v libx264 -preset veryfast -profile:v main -pix_fmt yuv420p -g 30 -keyint_min 30 -sc_threshold 0 -bf 0 " +
+		"-b:v 3750k -minrate 3750k -maxrate 3750k -bufsize 3750k -x264-params nal-hrd=cbr:force-cfr=1 -c:a aac -b:a 128k -f mpegts"
+	if out, err := exec.Command("ffmpeg", append(strings.Fields(line), b.clip)...).CombinedOutput(); err != nil {
+		return fmt.Errorf("ffmpeg: %w: %s", err, out)
+	}
+	for _, m := range measurements {
+		if !strings.Contains(m.name, only) {
+			continue
+		}
+		figures, err := m.run(b)
+		if err != nil {
+			return fmt.Errorf("%s: %w", m.name, err)
+		}
+		for _, f := range figures {
+			fmt.Printf("%-62s %9.2f %-8s goal %s\n", f.name, f.value, f.unit, f.goal)
+		}
+	}
+	return nil
+}
+
+// percentile of some durations, in milliseconds.
+func percentile(all []time.Duration, p float64) float64 {
+	slices.Sort(all)
+	return all[min(len(all)-1, int(p*float64(len(all))))].Seconds() * 1000
+}

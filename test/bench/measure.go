@@ -1,0 +1,353 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/haivision/srtgo"
+)
+
+const latency = 120 * time.Millisecond // of every caller here
+
+// call connects a libsrt caller and returns how long that took.
+func call(address, streamID string, blocking bool) (*srtgo.SrtSocket, time.Duration, error) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, 0, err
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil {
+		return nil, 0, err
+	}
+	mode := "0"
+	if blocking {
+		mode = "1"
+	}
+	s := srtgo.NewSrtSocket(host, uint16(n), map[string]string{"transtype": "live", "blocking": mode, "streamid": streamID})
+	if s == nil {
+		return nil, 0, errors.New("no SRT socket")
+	}
+	began := time.Now()
+	if err := s.Connect(); err != nil {
+		s.Close()
+		return nil, 0, fmt.Errorf("connect: %w", err)
+	}
+	return s, time.Since(began), nil
+}
+
+func median(n int, pause time.Duration, one func() (time.Duration, error)) (float64, error) {
+	var all []time.Duration
+	for range n {
+		d, err := one()
+		if err != nil {
+			return 0, err
+		}
+		all = append(all, d)
+		time.Sleep(pause)
+	}
+	return percentile(all, 0.5), nil
+}
+
+// connect measures what a caller waits for its connection: with an idle process, and beside it a plain listener of libsrt.
+func (b *bench) connect() ([]figure, error) {
+	s, err := b.start()
+	if err != nil {
+		return nil, err
+	}
+	defer s.stop()
+	p, err := b.publish(s, "live")
+	if err != nil {
+		return nil, err
+	}
+	defer end(p)
+	if err := s.waitLive("live"); err != nil {
+		return nil, err
+	}
+	var out []figure
+	for _, c := range []struct {
+		name     string
+		blocking bool
+	}{{"blocking", true}, {"non-blocking", false}} {
+		ms, err := median(50, 150*time.Millisecond, func() (time.Duration, error) { return connectOnce(s.srt, "read:live", c.blocking) })
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, figure{"connect, " + c.name + " caller, idle process, median", ms, "ms", "< 8"})
+	}
+	plain, address, err := plainListener()
+	if err != nil {
+		return nil, err
+	}
+	defer end(plain)
+	ms, err := median(20, 300*time.Millisecond, func() (time.Duration, error) { return connectOnce(address, "x", true) })
+	if err != nil {
+		return nil, err
+	}
+	return append(out, figure{"connect, blocking caller, srt-live-transmit as listener, median", ms, "ms", "(peer)"}), nil
+}
+
+func connectOnce(address, streamID string, blocking bool) (time.Duration, error) {
+	s, d, err := call(address, streamID, blocking)
+	if err == nil {
+		s.Close()
+	}
+	return d, err
+}
+
+// plainListener is libsrt's own listener, for comparison.
+func plainListener() (*exec.Cmd, string, error) {
+	c, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		return nil, "", err
+	}
+	address := c.LocalAddr().String()
+	_ = c.Close()
+	cmd := exec.Command("srt-live-transmit", "-q", "srt://"+address+"?mode=listener", "file://con")
+	cmd.Stdout = io.Discard
+	if err := cmd.Start(); err != nil {
+		return nil, "", err
+	}
+	time.Sleep(500 * time.Millisecond)
+	return cmd, address, nil
+}
+
+// firstByte measures from the call of a viewer to its first byte of media.
+func (b *bench) firstByte() ([]figure, error) {
+	s, err := b.start()
+	if err != nil {
+		return nil, err
+	}
+	defer s.stop()
+	p, err := b.publish(s, "live")
+	if err != nil {
+		return nil, err
+	}
+	defer end(p)
+	if err := s.waitLive("live"); err != nil {
+		return nil, err
+	}
+	ms, err := median(30, 200*time.Millisecond, func() (time.Duration, error) {
+		began := time.Now()
+		v, _, err := call(s.srt, "read:live", true)
+		if err != nil {
+			return 0, err
+		}
+		defer v.Close()
+		_, err = v.Read(make([]byte, 1500))
+		return time.Since(began) - latency, err
+	})
+	return []figure{{"viewer's first byte after its call, less its latency, median", ms, "ms", "< 30"}}, err
+}
+
+func (s *server) waitLive(stream string) error {
+	for range 200 {
+		r, err := http.Get("http://" + s.http + "/hls/" + stream + "/index.m3u8")
+		if err == nil {
+			_ = r.Body.Close()
+			if r.StatusCode == http.StatusOK {
+				return nil
+			}
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	return errors.New("the stream did not become live")
+}
+
+// join measures from a publisher's call to the first segment that is listed and fetched.
+func (b *bench) join() ([]figure, error) {
+	s, err := b.start()
+	if err != nil {
+		return nil, err
+	}
+	defer s.stop()
+	i := 0
+	ms, err := median(5, time.Second, func() (time.Duration, error) {
+		i++
+		name := "join" + strconv.Itoa(i)
+		p, err := b.publish(s, name)
+		if err != nil {
+			return 0, err
+		}
+		defer end(p)
+		var began time.Time
+		for range 4000 {
+			time.Sleep(5 * time.Millisecond)
+			// The clock begins with the connection: ffmpeg takes its own time to start.
+			if began.IsZero() && s.has(name) {
+				began = time.Now()
+			}
+			if !began.IsZero() && s.playable(name) {
+				return time.Since(began), nil
+			}
+		}
+		return 0, errors.New("never became playable")
+	})
+	return []figure{{"new publisher playable over HLS (1 s GOP), median", ms, "ms", "< 1500"}}, err
+}
+
+func (s *server) has(name string) bool {
+	body, _ := get("http://" + s.api + "/api/v1/connections")
+	return strings.Contains(body, `"`+name+`"`)
+}
+
+func (s *server) playable(name string) bool {
+	body, err := get("http://" + s.http + "/hls/" + name + "/v0/index.m3u8")
+	if err != nil {
+		return false
+	}
+	for line := range strings.Lines(body) {
+		if strings.HasPrefix(line, "seg-") {
+			_, err := get("http://" + s.http + "/hls/" + name + "/v0/" + strings.TrimSpace(line))
+			return err == nil
+		}
+	}
+	return false
+}
+
+func get(url string) (string, error) {
+	r, err := http.Get(url)
+	if err != nil {
+		return "", err
+	}
+	defer r.Body.Close()
+	b, err := io.ReadAll(r.Body)
+	if err == nil && r.StatusCode != http.StatusOK {
+		err = errors.New(r.Status)
+	}
+	return string(b), err
+}
+
+// publisherCPU measures all processes of the server with one publisher and no viewers.
+func (b *bench) publisherCPU() ([]figure, error) {
+	s, err := b.start()
+	if err != nil {
+		return nil, err
+	}
+	defer s.stop()
+	idle := s.load(b.seconds)
+	p, err := b.publish(s, "live")
+	if err != nil {
+		return nil, err
+	}
+	defer end(p)
+	if err := s.waitLive("live"); err != nil {
+		return nil, err
+	}
+	time.Sleep(35 * time.Second) // the HLS model of that request is given up, as without viewers
+	busy := s.load(b.seconds)
+	return []figure{
+		{"CPU of a server at rest", idle, "% core", ""},
+		{"CPU all in, one publisher of 4 Mbit/s, no viewers", busy, "% core", "< 3.5"},
+	}, nil
+}
+
+// load is the CPU that the server takes, in percent of a core.
+func (s *server) load(seconds int) float64 {
+	before, began := s.cpu(), time.Now()
+	time.Sleep(time.Duration(seconds) * time.Second)
+	return 100 * (s.cpu() - before).Seconds() / time.Since(began).Seconds()
+}
+
+// viewerMemory measures what each process of a viewer has to itself, idle and with 20 siblings at 4 Mbit/s.
+func (b *bench) viewerMemory() ([]figure, error) {
+	s, err := b.start()
+	if err != nil {
+		return nil, err
+	}
+	defer s.stop()
+	idle, err := s.memory()
+	if err != nil {
+		return nil, err
+	}
+	p, err := b.publish(s, "live")
+	if err != nil {
+		return nil, err
+	}
+	defer end(p)
+	if err := s.waitLive("live"); err != nil {
+		return nil, err
+	}
+	var viewers []*exec.Cmd
+	defer func() {
+		for _, v := range viewers {
+			end(v)
+		}
+	}()
+	for range 20 {
+		v := exec.Command("srt-live-transmit", "-q", "srt://"+s.srt+"?streamid=read:live", "file://con")
+		v.Stdout = io.Discard
+		if err := v.Start(); err != nil {
+			return nil, err
+		}
+		viewers = append(viewers, v)
+	}
+	time.Sleep(15 * time.Second)
+	busy, err := s.memory()
+	if err != nil {
+		return nil, err
+	}
+	cpu := s.load(b.seconds)
+	return []figure{
+		{"memory of its own, idle connection process, median", idle, "MB", "< 3"},
+		{"memory of its own, connection process, 20 viewers at 4 Mbit/s, median", busy, "MB", "< 4"},
+		{"CPU all in, one publisher and 20 viewers of 4 Mbit/s", cpu, "% core", ""},
+	}, nil
+}
+
+func (s *server) memory() (float64, error) {
+	var all []int
+	for pid, line := range tree(s.cmd.Process.Pid) {
+		if !strings.Contains(line, "brume-srt") {
+			continue
+		}
+		n, err := own(pid)
+		if err != nil {
+			return 0, err
+		}
+		all = append(all, n)
+	}
+	if len(all) == 0 {
+		return 0, errors.New("no connection process is there")
+	}
+	slices.Sort(all)
+	return float64(all[len(all)/2]) / 1e6, nil
+}
+
+// flood measures what a forged handshake costs, and what a real caller waits meanwhile.
+func (b *bench) flood() ([]figure, error) {
+	s, err := b.start()
+	if err != nil {
+		return nil, err
+	}
+	defer s.stop()
+	to, err := net.ResolveUDPAddr("udp4", s.srt)
+	if err != nil {
+		return nil, err
+	}
+	const rate, seconds = 20000, 5
+	c, err := net.DialUDP("udp4", nil, to)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	packet := make([]byte, 64)
+	packet[0], packet[19], packet[23], packet[39] = 0x80, 4, 2, 1
+	before := s.cpu()
+	sent := 0
+	for began := time.Now(); time.Since(began) < seconds*time.Second; {
+		for due := int(time.Since(began).Seconds() * rate); sent < due; sent++ {
+			_, _ = c.Write(packet)
+		}
+		time.Sleep(time.Millisecond)
+	}
+	cost := (s.cpu() - before).Seconds() / float64(sent) * 1e6
+	return []figure{{"CPU of a forged induction at 20,000/s", cost, "us", "< 25"}}, nil
+}
