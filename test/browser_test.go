@@ -40,6 +40,7 @@ func browser(t *testing.T, width, height int) (context.Context, *logBuffer) {
 	return ctx, console
 }
 
+// evaluate runs a script in the page.
 func evaluate[T any](ctx context.Context, t *testing.T, script string) T {
 	t.Helper()
 	var v T
@@ -76,7 +77,11 @@ func TestPlayerPage(t *testing.T) {
 	time.Sleep(30 * time.Second)
 	p1, took := position(), time.Since(t0).Seconds()
 	require.InDelta(t, took, p1-p0, 1)
+	require.NoError(t, chromedp.Run(ctx, chromedp.KeyEvent("i"), chromedp.Sleep(1200*time.Millisecond)))
+	require.Contains(t, evaluate[string](ctx, t, "document.querySelector('#panel').innerText"), "320×180")
 	screenshot(ctx, t, "playing")
+	require.NoError(t, chromedp.Run(ctx, chromedp.EmulateViewport(390, 844), chromedp.KeyEvent("l")))
+	screenshot(ctx, t, "playing-phone")
 
 	s.kill(s.one(" http"))
 	time.Sleep(3 * time.Second)
