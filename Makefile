@@ -35,7 +35,7 @@ test-deps:
 programs:
 	@mkdir -p bin
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/brume ./cmd/brume
-	CGO_ENABLED=1 CGO_LDFLAGS='$(STATIC_SRT)' $(GO) build -trimpath -ldflags '-s -w -X main.libsrtPackage=$(SRT_PKG)' -o bin/brume-srt ./cmd/brume-srt
+	CGO_ENABLED=1 CGO_LDFLAGS='$(STATIC_SRT)' $(GO) build -trimpath -ldflags '-s -w -X main.packageVersion=$(SRT_PKG)' -o bin/brume-srt ./cmd/brume-srt
 
 .PHONY: pages
 pages: web/dist/.built

@@ -45,7 +45,7 @@ const other = "other"
 
 var endReasons = []string{
 	srt.FailTimeout, srt.FailSecret, srt.FailUnsecure, srt.FailPeer, srt.FailLost, srt.FailClosed,
-	srt.FailBuffer, srt.FailStreamEnd, srt.FailController, srt.FailInternal,
+	srt.FailBuffer, srt.FailStreamEnd, srt.FailController, srt.FailInternal, srt.FailCrash,
 }
 
 func (e emitter) server(s *MetricsSnapshot) {

@@ -50,7 +50,7 @@ type Log struct {
 // Buffer is the shape of a stream's buffer, and so of its HLS playlists.
 type Buffer struct {
 	Window        Duration `yaml:"window"`         // how much media is kept, up to 1h
-	Size          Size     `yaml:"size"`           // most memory of one stream, 1MB to 64GB
+	Size          Size     `yaml:"size"`           // most memory of one stream, 4MiB to 32GiB
 	SegmentTarget Duration `yaml:"segment_target"` // a segment ends at the first random access point after it, 250ms to 60s
 	SegmentMax    Duration `yaml:"segment_max"`    // no segment is longer, 1s to 60s
 	PartTarget    Duration `yaml:"part_target"`    // longest part of low-latency HLS, 100ms to 5s, or 0 for none

@@ -129,7 +129,7 @@ func TestRefused(t *testing.T) {
 		{"size without unit", "buffer: {size: 64}\n", `f:1:16: buffer.size: "64" has no unit; write one like 64MB`},
 		{"size", "buffer: {size: 1.5MB}\n", `"1.5MB" is not a size; write a whole number`},
 		{"huge size", "buffer: {size: 99999999999999GB}\n", "is too large"},
-		{"small size", "buffer: {size: 1kB}\n", "f:1:10: buffer.size: 1kB is out of range; write a size from 1MB to 64GB"},
+		{"small size", "buffer: {size: 1kB}\n", "f:1:10: buffer.size: 1kB is out of range; write a size from 4MiB to 32GiB"},
 		{"pool", "srt: {pool: 65}\n", "srt.pool: 65 is out of range; write a number from 1 to 64"},
 		{"pool of none", "srt: {pool: 0}\n", "srt.pool: 0 is out of range"},
 		{"pool no number", "srt: {pool: 1.5}\n", `f:1:13: srt.pool: "1.5" is not a whole number; write one like 4`},

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/goccy/go-yaml/token"
+
+	"brume/buffer"
 )
 
 // checker tells what is wrong with values that are well formed.
@@ -53,8 +55,8 @@ func (v *checker) stream(s StreamConfig, path string) {
 	if b.PartTarget != 0 {
 		v.duration(key("buffer.part_target"), b.PartTarget, 100*time.Millisecond, 5*time.Second)
 	}
-	if b.Size < megabyte || b.Size > 64e9 {
-		v.wrong(fmt.Sprintf("%s is out of range; write a size from 1MB to 64GB", b.Size), key("buffer.size"))
+	if b.Size < buffer.MinSize || b.Size > buffer.MaxSize {
+		v.wrong(fmt.Sprintf("%s is out of range; write a size from 4MiB to 32GiB", b.Size), key("buffer.size"))
 	}
 	if len(v.problems) > before {
 		return

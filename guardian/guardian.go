@@ -30,6 +30,7 @@ const (
 	firstBackoff = 50 * time.Millisecond
 	lastBackoff  = time.Second // a dead controller is back within this
 	calm         = 10 * time.Second
+	lastWords    = time.Second
 )
 
 // Guardian starts Argv as the controller, with its control socket on descriptor 3.
@@ -73,8 +74,9 @@ func (g *Guardian) Run(ctx context.Context) error {
 	stop := make(chan struct{})
 	defer close(stop)
 	go reap(g.exits, stop)
-	defer killAll(g.exits)
 	defer g.store.close()
+	defer g.dropConn()
+	defer killAll(g.exits)
 	if err := g.start(); err != nil {
 		return err
 	}
@@ -185,15 +187,18 @@ func (g *Guardian) hear(w word) {
 	}
 }
 
-// dropConn hears what a dead controller had still said, and closes its socket.
+// dropConn hears what a dead controller had still said, and closes its socket. A process that the controller was just
+// starting may hold the other end for a moment; it is not waited for long.
 func (g *Guardian) dropConn() {
+	if g.conn == nil {
+		return
+	}
+	_ = g.conn.SetReadDeadline(time.Now().Add(lastWords))
 	for !g.silent {
 		g.hear(<-g.words)
 	}
-	if g.conn != nil {
-		_ = g.conn.Close()
-		g.conn = nil
-	}
+	_ = g.conn.Close()
+	g.conn = nil
 }
 
 func (g *Guardian) tellExit(e exit) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"brume/control"
@@ -123,13 +124,15 @@ func (c *Client) send(message, kind, key string, record any, files ...*os.File) 
 
 // store is the guardian's side: descriptors and records by kind and key, in order of arrival.
 type store struct {
-	entries map[string]*Handed
-	order   []string
+	entries map[entryID]*Handed
+	order   []entryID
 }
+
+type entryID struct{ kind, key string }
 
 var errUnknownEntry = errors.New("the store has no such entry")
 
-func newStore() *store { return &store{entries: map[string]*Handed{}} }
+func newStore() *store { return &store{entries: map[entryID]*Handed{}} }
 
 func (s *store) apply(m control.Message, files []*os.File) error {
 	var e Entry
@@ -137,7 +140,7 @@ func (s *store) apply(m control.Message, files []*os.File) error {
 		closeAll(files)
 		return err
 	}
-	id := e.Kind + "/" + e.Key
+	id := entryID{e.Kind, e.Key}
 	old := s.entries[id]
 	switch m.Type {
 	case MsgPut:
@@ -151,7 +154,7 @@ func (s *store) apply(m control.Message, files []*os.File) error {
 	case MsgUpdate:
 		closeAll(files)
 		if old == nil {
-			return fmt.Errorf("%w: %s", errUnknownEntry, id)
+			return fmt.Errorf("%w: %s %s", errUnknownEntry, e.Kind, e.Key)
 		}
 		old.Record = e.Record
 	case MsgRemove:
@@ -161,12 +164,7 @@ func (s *store) apply(m control.Message, files []*os.File) error {
 		}
 		closeAll(old.Files)
 		delete(s.entries, id)
-		for i, o := range s.order {
-			if o == id {
-				s.order = append(s.order[:i], s.order[i+1:]...)
-				break
-			}
-		}
+		s.order = slices.DeleteFunc(s.order, func(o entryID) bool { return o == id })
 	default:
 		closeAll(files)
 		return fmt.Errorf("%w: %s", control.ErrMalformed, m.Type)
@@ -179,7 +177,7 @@ func (s *store) tell(conn *control.Conn, starts int) error {
 	for _, id := range s.order {
 		h := s.entries[id]
 		if err := conn.SendWithin(storeWait, MsgEntry, h.Entry, h.Files...); err != nil {
-			return fmt.Errorf("hand over %s: %w", id, err)
+			return fmt.Errorf("hand over %s %s: %w", id.kind, id.key, err)
 		}
 	}
 	return conn.SendWithin(storeWait, MsgStored, Stored{Starts: starts})
@@ -189,7 +187,7 @@ func (s *store) close() {
 	for _, h := range s.entries {
 		closeAll(h.Files)
 	}
-	s.entries, s.order = map[string]*Handed{}, nil
+	s.entries, s.order = map[entryID]*Handed{}, nil
 }
 
 func closeAll(files []*os.File) {

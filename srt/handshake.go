@@ -202,7 +202,8 @@ func (e *Extensions) block(kind uint16, b []byte) error {
 	return nil
 }
 
-// readString undoes the order of a string on the wire: each word of 4 bytes is reversed, zeros fill the last (3.2.1.3).
+// readString undoes the order of a string on the wire: each word of 4 bytes is reversed, zeros fill the last (3.2.1.3),
+// and some callers send words of nothing else.
 func readString(dst, b []byte) (int, bool) {
 	if len(b) > len(dst) {
 		return 0, false
@@ -210,8 +211,8 @@ func readString(dst, b []byte) (int, bool) {
 	for i := 0; i+4 <= len(b); i += 4 {
 		dst[i], dst[i+1], dst[i+2], dst[i+3] = b[i+3], b[i+2], b[i+1], b[i]
 	}
-	n := len(b)
-	for n > 0 && n > len(b)-4 && dst[n-1] == 0 {
+	n := len(b) &^ 3
+	for n > 0 && dst[n-1] == 0 {
 		n--
 	}
 	return n, true

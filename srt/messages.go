@@ -21,6 +21,7 @@ const (
 	// Listener to controller.
 	MsgRequest       = "request"        // Request: may this caller come in?
 	MsgListenerStats = "listener-stats" // ListenerStats, once a second
+	MsgNoHandover    = "no-handover"    // NoHandover: a caller that was let in could not be handed over
 
 	// Controller to listener.
 	MsgSocket  = "socket"  // with the UDP sockets of the port
@@ -66,6 +67,11 @@ type Verdict struct {
 	Reject int    `json:"reject,omitempty"` // SRT rejection code (1400 and up), 0 accepts
 	Reason string `json:"reason,omitempty"` // for the log
 	Child  uint64 `json:"child,omitempty"`  // the idle child that takes it
+}
+
+// NoHandover names the child that was to get a caller and did not.
+type NoHandover struct {
+	Child uint64 `json:"child"`
 }
 
 // Idle names a child whose hand-over socket comes with the message.
@@ -157,6 +163,7 @@ const (
 	FailStreamEnd  = "stream_end"  // the stream that was played has ended
 	FailController = "controller"  // controller and guardian are gone
 	FailInternal   = "internal"    // anything else; the detail says what
+	FailCrash      = "crash"       // it could not tell: the controller says so of a process that died
 )
 
 // Log is a line for the operator.

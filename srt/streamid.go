@@ -37,6 +37,12 @@ type StreamID struct {
 func ParseStreamID(s string) (StreamID, error) {
 	var id StreamID
 	var err error
+	if strings.HasPrefix(s, "%23%21") || strings.HasPrefix(s, "%23!") {
+		// Some callers send the escaped form that belongs into a URL.
+		if plain, err := url.PathUnescape(s); err == nil {
+			s = plain
+		}
+	}
 	switch {
 	case len(s) > MaxStreamID:
 		return id, fmt.Errorf("%w: over %d bytes", ErrStreamID, MaxStreamID)
@@ -116,7 +122,7 @@ func (id *StreamID) keep(key, value string) error {
 func (id *StreamID) parsePlain(s string) error {
 	// What follows a # is a remark that some encoders add.
 	s, _, _ = strings.Cut(s, "#")
-	prefix, rest, ok := strings.Cut(s, ":")
+	prefix, rest, ok := cutColon(s)
 	if !ok {
 		return id.parseQuery(s)
 	}
@@ -126,7 +132,10 @@ func (id *StreamID) parsePlain(s string) error {
 	case "read", "play", "request":
 		id.Role = RolePlay
 	default:
-		return fmt.Errorf("%w: %q before the colon; use publish: or read:", ErrStreamID, prefix)
+		return fmt.Errorf("%w: %q before the colon; use publish:NAME or read:NAME", ErrStreamID, prefix)
+	}
+	if _, _, ok := cutColon(rest); !ok {
+		return id.parseQuery(rest)
 	}
 	parts := strings.SplitN(rest, ":", 4)
 	if err := id.parseQuery(parts[0]); err != nil {
@@ -142,6 +151,14 @@ func (id *StreamID) parsePlain(s string) error {
 		return id.parseKeys(parts[3])
 	}
 	return nil
+}
+
+// cutColon cuts at the first colon. Those of a query are part of its values.
+func cutColon(s string) (before, after string, found bool) {
+	if i := strings.IndexAny(s, ":?"); i >= 0 && s[i] == ':' {
+		return s[:i], s[i+1:], true
+	}
+	return s, "", false
 }
 
 func (id *StreamID) parseQuery(s string) error {

@@ -8,7 +8,6 @@ import (
 	"embed"
 	"fmt"
 	"io/fs"
-	"mime"
 	"net/http"
 	"path"
 	"strconv"
@@ -26,15 +25,15 @@ type file struct {
 	cache          string
 }
 
-var files = load()
+var files = load(dist)
 
-func load() map[string]*file {
+func load(dist fs.FS) map[string]*file {
 	all := map[string]*file{}
 	_ = fs.WalkDir(dist, "dist", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || strings.HasPrefix(d.Name(), ".") {
 			return nil
 		}
-		b, err := dist.ReadFile(name)
+		b, err := fs.ReadFile(dist, name)
 		if err != nil {
 			return nil
 		}
@@ -57,18 +56,33 @@ func load() map[string]*file {
 	return all
 }
 
+// contentTypes are those of what a bundle has. The system's own table differs from host to host.
+var contentTypes = map[string]string{
+	".css":   "text/css; charset=utf-8",
+	".html":  "text/html; charset=utf-8",
+	".ico":   "image/x-icon",
+	".js":    "text/javascript; charset=utf-8",
+	".json":  "application/json",
+	".map":   "application/json",
+	".png":   "image/png",
+	".svg":   "image/svg+xml",
+	".txt":   "text/plain; charset=utf-8",
+	".wasm":  "application/wasm",
+	".woff2": "font/woff2",
+}
+
 func contentType(name string) string {
-	if t := mime.TypeByExtension(path.Ext(name)); t != "" {
+	if t := contentTypes[path.Ext(name)]; t != "" {
 		return t
 	}
 	return "application/octet-stream"
 }
 
 // Player serves the player page, whatever the path: the page reads the stream's name from it.
-func Player() http.Handler { return page("player.html") }
+func Player() http.Handler { return page("player.html", "*") }
 
 // Watch serves the page at / of the viewers' port.
-func Watch() http.Handler { return page("watch.html") }
+func Watch() http.Handler { return page("watch.html", "'none'") }
 
 // Assets serves what the pages load, at /assets/ and /favicon.svg.
 func Assets() http.Handler {
@@ -78,7 +92,7 @@ func Assets() http.Handler {
 			name = "favicon.svg"
 		}
 		if strings.HasSuffix(name, ".html") || files[name] == nil {
-			notFound(w)
+			notFound(w, "there is nothing here")
 			return
 		}
 		files[name].serve(w, r)
@@ -87,7 +101,7 @@ func Assets() http.Handler {
 
 // Front serves the front page of the API port at / and what it loads.
 func Front() http.Handler {
-	front, assets := page("index.html"), Assets()
+	front, assets := page("index.html", "'none'"), Assets()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/" {
 			front.ServeHTTP(w, r)
@@ -97,22 +111,35 @@ func Front() http.Handler {
 	})
 }
 
-func page(name string) http.Handler {
+// page serves a page that the given origins may put into a frame.
+func page(name, frames string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		f := files[name]
 		if f == nil {
-			http.Error(w, fmt.Sprintf("the page %s is not in this build; build with make", name), http.StatusNotFound)
+			notFound(w, fmt.Sprintf("the page %s is not in this build; build with make", name))
 			return
 		}
 		// Media comes from blobs that hls.js fills; nothing is loaded from elsewhere.
-		w.Header().Set("Content-Security-Policy", "default-src 'self'; media-src 'self' blob:; worker-src 'self' blob:; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; frame-ancestors *; base-uri 'none'; form-action 'none'")
+		w.Header().Set("Content-Security-Policy", "default-src 'self'; media-src 'self' blob:; worker-src 'self' blob:; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors "+frames)
 		f.serve(w, r)
 	})
 }
 
-func notFound(w http.ResponseWriter) {
+func notFound(w http.ResponseWriter, text string) {
 	w.Header().Set("Cache-Control", "no-store")
-	http.Error(w, "there is nothing here", http.StatusNotFound)
+	http.Error(w, text, http.StatusNotFound)
+}
+
+// acceptsGzip reads an Accept-Encoding header (RFC 9110 12.5.3). A weight of 0 means no.
+func acceptsGzip(header string) bool {
+	for item := range strings.SplitSeq(header, ",") {
+		coding, weight, _ := strings.Cut(item, ";")
+		if strings.EqualFold(strings.TrimSpace(coding), "gzip") {
+			q, weighted := strings.CutPrefix(strings.ReplaceAll(weight, " ", ""), "q=")
+			return !weighted || strings.Trim(q, "0.") != ""
+		}
+	}
+	return false
 }
 
 func (f *file) serve(w http.ResponseWriter, r *http.Request) {
@@ -128,7 +155,7 @@ func (f *file) serve(w http.ResponseWriter, r *http.Request) {
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Vary", "Accept-Encoding")
 	body := f.plain
-	if f.gzipped != nil && strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+	if f.gzipped != nil && acceptsGzip(r.Header.Get("Accept-Encoding")) {
 		h.Set("Content-Encoding", "gzip")
 		body = f.gzipped
 	}

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -266,6 +267,10 @@ func run(t *testing.T, name string, args ...string) *program {
 	ctx, cancel := context.WithTimeout(t.Context(), 40*time.Second)
 	p := &program{t: t, out: new(bytes.Buffer), cmd: exec.CommandContext(ctx, name, args...), done: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = p.out, p.out
+	// A shell's programs end with it.
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	p.cmd.Cancel = func() error { return syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL) }
+	p.cmd.WaitDelay = 2 * time.Second
 	require.NoError(t, p.cmd.Start())
 	go func() {
 		defer close(p.done)
@@ -313,4 +318,19 @@ func newBuffer(t *testing.T) (rw, ro *os.File, reader *buffer.Reader) {
 // publishClip sends the clip in real time.
 func publishClip(t *testing.T, url string) *program {
 	return run(t, "ffmpeg", "-v", "error", "-re", "-i", clip, "-c", "copy", "-f", "mpegts", url)
+}
+
+// transmitClip does so with libsrt's own tool, which goes on after the end of its input until it is told to stop.
+func transmitClip(t *testing.T, url string) *program {
+	return run(t, "sh", "-c", "ffmpeg -v error -re -i "+clip+" -c copy -f mpegts - | timeout -s INT 5 srt-live-transmit -q -a no file://con '"+url+"' || true")
+}
+
+// playTo receives into a file.
+func playTo(t *testing.T, url, out string) *program {
+	return run(t, "ffmpeg", "-v", "warning", "-i", url, "-map", "0", "-c", "copy", "-f", "mpegts", out)
+}
+
+// transmitTo does so with libsrt's own tool.
+func transmitTo(t *testing.T, url, out string) *program {
+	return run(t, "sh", "-c", "exec srt-live-transmit -q -a no '"+url+"' file://con >"+out)
 }

@@ -49,7 +49,7 @@ func (p *process) live() *ending {
 	n.Peer = p.caller.Peer
 	n.Since = time.Now()
 	p.mu.Lock()
-	p.conn, p.connected = c, &n
+	p.conn, p.listener, p.connected = c, l, &n
 	p.mu.Unlock()
 	_ = p.control.Send(srt.MsgConnected, n)
 
@@ -91,6 +91,9 @@ func (p *process) decide(in *source) (g grant, kept []byte, end *ending) {
 			role = srt.RolePublish
 			kept = append(kept, in.batch.Bytes()...)
 		}
+	}
+	if stats, err := in.conn.Stats(); role == srt.RolePlay && err == nil && stats.Total.PktRecv > 0 {
+		role = srt.RolePublish // with a long latency its first packet is here long before it may be read
 	}
 	if end := p.show(role); end != nil {
 		return grant{}, nil, end
@@ -161,7 +164,7 @@ func (p *process) play(c *libsrt.Conn, f *os.File) *ending {
 		return because(srt.FailBuffer, err.Error())
 	}
 	v := outputsrt.NewViewer(r)
-	p.setMedia(viewer{v})
+	p.setMedia(viewer{v, r})
 	err = v.Run(sender{c})
 	switch {
 	case errors.Is(err, outputsrt.ErrEnd):
@@ -249,12 +252,21 @@ func (s sender) Alive() error {
 
 type publisher struct{ *inputsrt.Publisher }
 
+// wake has nothing to do: a read ends with its connection.
+func (p publisher) wake() {}
+
 func (p publisher) counts() (srt.ConnStats, error) {
 	s := p.Stats()
 	return srt.ConnStats{Bytes: s.Bytes, Demux: &s.Demux, Units: s.Units, BufferErr: s.Refused}, s.LastError
 }
 
-type viewer struct{ *outputsrt.Viewer }
+type viewer struct {
+	*outputsrt.Viewer
+	reader *buffer.Reader
+}
+
+// wake ends a wait for the buffer.
+func (v viewer) wake() { _ = v.reader.Close() }
 
 func (v viewer) counts() (srt.ConnStats, error) {
 	s := v.Stats()

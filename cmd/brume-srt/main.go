@@ -7,6 +7,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"os/signal"
 	"runtime"
 	"runtime/debug"
 
@@ -43,6 +44,8 @@ func main() {
 		fmt.Fprintln(os.Stderr, "brume-srt is started by brume serve, or as: brume-srt selftest")
 		os.Exit(exitUsage)
 	}
+	// A terminal's signals are for the guardian, which decides what becomes of this process.
+	signal.Ignore(unix.SIGINT, unix.SIGHUP)
 	p, err := start()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "brume-srt:", err)

@@ -89,10 +89,11 @@ type process struct {
 	reporter
 
 	mu        sync.Mutex
-	conn      *libsrt.Conn   // once the caller is accepted
-	running   counter        // once the role is known
-	connected *srt.Connected // what was told of it
-	direction srt.Role       // what was told of that, if it was not stated
+	conn      *libsrt.Conn     // once the caller is accepted
+	listener  *libsrt.Listener // which accepted it, and answers when it asks again
+	running   counter          // once the role is known
+	connected *srt.Connected   // what was told of it
+	direction srt.Role         // what was told of that, if it was not stated
 }
 
 func newProcess(conn, handover *control.Conn, hello srt.Hello) *process {
@@ -230,11 +231,14 @@ func (p *process) handed(a *arrival) *ending {
 // finish ends the connection in an orderly way, tells why, and returns the exit status.
 func (p *process) finish(end *ending) int {
 	p.mu.Lock()
-	conn := p.conn
+	conn, running := p.conn, p.running
 	p.mu.Unlock()
 	if conn != nil {
 		conn.Close()
 		if !p.over {
+			if running != nil {
+				running.wake()
+			}
 			select {
 			case <-p.ended: // the media loop has written its last units
 			case <-time.After(endWait):

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -57,13 +58,15 @@ func TestPublish(t *testing.T) {
 		query     string
 		configure srt.Configure
 		keyLength int
+		tool      func(t *testing.T, url string) *program
 	}{
-		{"plain", "udp4", "127.0.0.1", "", srt.Configure{Role: srt.RolePublish}, 0},
-		{"IPv6", "udp6", "::1", "", srt.Configure{Role: srt.RolePublish}, 0},
-		{"AES-128", "udp4", "127.0.0.1", "&passphrase=" + secret, srt.Configure{Role: srt.RolePublish, Passphrase: secret}, 16},
-		{"AES-256", "udp4", "127.0.0.1", "&pbkeylen=32&passphrase=" + secret, srt.Configure{Role: srt.RolePublish, Passphrase: secret}, 32},
-		{"options", "udp4", "127.0.0.1", "", srt.Configure{Role: srt.RolePublish, Options: map[string]string{"rcvlatency": "321"}}, 0},
-		{"no stated mode", "udp4", "127.0.0.1", "", srt.Configure{DecideMS: 2000}, 0},
+		{"plain", "udp4", "127.0.0.1", "", srt.Configure{Role: srt.RolePublish}, 0, publishClip},
+		{"IPv6", "udp6", "::1", "", srt.Configure{Role: srt.RolePublish}, 0, publishClip},
+		{"AES-128", "udp4", "127.0.0.1", "&passphrase=" + secret, srt.Configure{Role: srt.RolePublish, Passphrase: secret}, 16, publishClip},
+		{"AES-256", "udp4", "127.0.0.1", "&pbkeylen=32&passphrase=" + secret, srt.Configure{Role: srt.RolePublish, Passphrase: secret}, 32, publishClip},
+		{"options", "udp4", "127.0.0.1", "", srt.Configure{Role: srt.RolePublish, Options: map[string]string{"rcvlatency": "321"}}, 0, publishClip},
+		{"no stated mode", "udp4", "127.0.0.1", "", srt.Configure{DecideMS: 2000}, 0, publishClip},
+		{"srt-live-transmit", "udp4", "127.0.0.1", "", srt.Configure{Role: srt.RolePublish}, 0, transmitClip},
 	} {
 		t.Run(k.name, func(t *testing.T) {
 			t.Parallel()
@@ -71,7 +74,7 @@ func TestPublish(t *testing.T) {
 			p := listen(t, k.network, k.address)
 			c := spawn(t)
 			k.configure.Conn, k.configure.Stream = "1", "live"
-			caller := publishClip(t, p.url("?streamid=live"+k.query))
+			caller := k.tool(t, p.url("?streamid=live"+k.query))
 			var files []*os.File
 			if k.configure.Role != srt.RoleUnknown {
 				files = append(files, rw)
@@ -99,6 +102,8 @@ func TestPublish(t *testing.T) {
 			require.Equal(t, srt.FailPeer, f.Reason, f.Detail)
 			require.Zero(t, c.exit(3*time.Second), c.stderr.String())
 			require.Empty(t, c.stderr.String())
+			cpu := c.cmd.ProcessState.UserTime() + c.cmd.ProcessState.SystemTime()
+			require.Less(t, cpu, time.Second, "libsrt's thread spins on a socket that does not block")
 			requireClip(t, reader)
 		})
 	}
@@ -217,10 +222,12 @@ func TestPlay(t *testing.T) {
 		name      string
 		query     string
 		configure srt.Configure
+		tool      func(t *testing.T, url, out string) *program
 	}{
-		{"plain", "", srt.Configure{Role: srt.RolePlay}},
-		{"AES", "&passphrase=correct+horse", srt.Configure{Role: srt.RolePlay, Passphrase: "correct horse"}},
-		{"no stated mode", "", srt.Configure{DecideMS: 100}},
+		{"plain", "", srt.Configure{Role: srt.RolePlay}, playTo},
+		{"AES", "&passphrase=correct horse", srt.Configure{Role: srt.RolePlay, Passphrase: "correct horse"}, playTo},
+		{"no stated mode", "", srt.Configure{DecideMS: 100}, playTo},
+		{"srt-live-transmit", "", srt.Configure{Role: srt.RolePlay}, transmitTo},
 	} {
 		t.Run(k.name, func(t *testing.T) {
 			t.Parallel()
@@ -229,8 +236,7 @@ func TestPlay(t *testing.T) {
 			p := listen(t, "udp4", "127.0.0.1")
 			c := spawn(t)
 			out := filepath.Join(t.TempDir(), "out.ts")
-			player := run(t, "ffmpeg", "-v", "warning", "-i", p.url("?streamid=live"+strings.ReplaceAll(k.query, "+", " ")),
-				"-map", "0", "-c", "copy", "-f", "mpegts", out)
+			player := k.tool(t, p.url("?streamid=live"+k.query), out)
 			var files []*os.File
 			if k.configure.Role != srt.RoleUnknown {
 				files = append(files, ro)
@@ -284,6 +290,35 @@ func TestEndings(t *testing.T) {
 		info, err := reader.Info()
 		require.NoError(t, err)
 		require.Equal(t, buffer.Ended, info.State)
+	})
+	t.Run("viewer closed by the controller while its stream is idle", func(t *testing.T) {
+		t.Parallel()
+		rw, ro, reader := newBuffer(t)
+		get(publishInto(t, rw, reader), srt.MsgFailed, func(srt.Failed) bool { return true })
+		p := listen(t, "udp4", "127.0.0.1")
+		c := spawn(t)
+		playTo(t, p.url("?streamid=live"), filepath.Join(t.TempDir(), "out.ts"))
+		p.hand(c, srt.Configure{Role: srt.RolePlay}, ro)
+		get(c, srt.MsgStats, units(10))
+		start := time.Now()
+		require.NoError(t, c.control.Send(srt.MsgClose, nil))
+		require.Equal(t, srt.FailClosed, get[srt.Failed](c, srt.MsgFailed, nil).Reason)
+		require.Zero(t, c.exit(3*time.Second))
+		require.Less(t, time.Since(start), 900*time.Millisecond)
+	})
+	t.Run("stopped and continued", func(t *testing.T) {
+		t.Parallel()
+		rw, _, reader := newBuffer(t)
+		c := publishInto(t, rw, reader)
+		s := get[srt.ConnStats](c, srt.MsgStats, nil)
+		require.NoError(t, c.cmd.Process.Signal(syscall.SIGSTOP))
+		time.Sleep(200 * time.Millisecond)
+		require.NoError(t, c.cmd.Process.Signal(syscall.SIGCONT))
+		get(c, srt.MsgStats, units(s.Units+10))
+		require.NoError(t, c.cmd.Process.Signal(syscall.SIGINT)) // of a terminal
+		require.Equal(t, srt.FailPeer, get[srt.Failed](c, srt.MsgFailed, nil).Reason)
+		require.Zero(t, c.exit(3*time.Second))
+		require.Empty(t, c.stderr.String())
 	})
 	t.Run("controller gone", func(t *testing.T) {
 		t.Parallel()

@@ -27,6 +27,8 @@ type reporter struct {
 // counter is how the media loop is doing, by the role that it has.
 type counter interface {
 	counts() (stats srt.ConnStats, trouble error)
+	// wake makes the media loop notice that its connection was closed.
+	wake()
 }
 
 // report sends statistics and logs. It never waits: what the controller does not read is dropped.

@@ -7,7 +7,6 @@ import (
 
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/h264"
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/h265"
-	"github.com/bluenviron/mediacommon/v2/pkg/codecs/mpeg4audio"
 
 	"brume/media"
 )
@@ -263,11 +262,15 @@ func (w *boxes) descriptor(tag byte, n int) {
 }
 
 func aac(config []byte) (*entry, error) {
-	var asc mpeg4audio.AudioSpecificConfig
-	if err := asc.Unmarshal(config); err != nil {
-		return nil, fmt.Errorf("%w: %w", errConfig, err)
+	c, err := media.ParseAudioSpecificConfig(config)
+	if err != nil {
+		return nil, err
 	}
-	return sound("mp4a", int(asc.ChannelConfig), asc.SampleRate, func(w *boxes) { w.esds(0x40, config) }), nil
+	rate := c.SampleRate
+	if c.ObjectType == 5 || c.ObjectType == 29 {
+		rate /= 2 // the core's (ISO/IEC 23000-19 10.3)
+	}
+	return sound("mp4a", c.Channels, rate, func(w *boxes) { w.esds(0x40, config) }), nil
 }
 
 // mpegAudio reads the rate and channels of a frame header (ISO/IEC 11172-3 2.4.2.3).

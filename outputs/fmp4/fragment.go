@@ -46,8 +46,8 @@ const (
 )
 
 // Append adds the fragment to dst. payload is called for each sample in order; it appends the sample's access unit, in the
-// form of its codec, to the slice it is given and returns it. H.264 and H.265 parameter sets, which the initialization section holds,
-// access unit delimiters and filler are left out of the samples.
+// form of its codec, to the slice it is given and returns it. Access unit delimiters and filler of H.264 and H.265 are left out of
+// the samples.
 //
 // After an error dst is returned as it was. The error is payload's own, or ErrMalformed.
 func Append(dst []byte, t *media.Track, f *Fragment, payload func(i int, dst []byte) ([]byte, error)) ([]byte, error) {
@@ -61,13 +61,14 @@ func Append(dst []byte, t *media.Track, f *Fragment, payload func(i int, dst []b
 	drop := droppedTypes(t.Codec)
 	for i := range f.Samples {
 		at := len(dst)
-		var err error
-		if dst, err = payload(i, dst); err != nil {
-			return dst[:start], err
+		next, err := payload(i, dst)
+		if err != nil {
+			return dst[:start], err // next may be anything
 		}
-		if len(dst) < at {
+		if len(next) < at {
 			return dst[:start], fmt.Errorf("%w: shrunk by its reader", ErrMalformed)
 		}
+		dst = next
 		if drop != nil {
 			n, ok := compact(dst[at:], drop)
 			if !ok {
@@ -136,18 +137,19 @@ func writeSample(b []byte, s *Sample, size int) {
 	binary.BigEndian.PutUint32(b[12:], uint32(s.CTO))
 }
 
-// droppedTypes tells which NAL unit types stay out of a sample.
+// droppedTypes tells which NAL unit types stay out of a sample: delimiters, ends and filler. Parameter sets stay in, beside those of
+// the initialization section: there are players that don't read a second one after a change of the picture's size.
 func droppedTypes(c media.Codec) func(header byte) bool {
 	switch c {
 	case media.H264:
 		return func(h byte) bool {
 			t := h & 0x1f
-			return t == 7 || t == 8 || t == 9 || t == 12 || t == 13
+			return t >= 9 && t <= 12
 		}
 	case media.H265:
 		return func(h byte) bool {
 			t := h >> 1 & 0x3f
-			return (t >= 32 && t <= 35) || t == 38
+			return t >= 35 && t <= 38
 		}
 	}
 	return nil

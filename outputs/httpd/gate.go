@@ -10,6 +10,9 @@ import (
 // its part of our memory is full.
 const writePatience = 20 * time.Second
 
+// bodyPatience is how long the body of a request may take, which is thrown away.
+const bodyPatience = time.Second
+
 // gate bounds the open connections.
 type gate struct {
 	now               atomic.Int64

@@ -3,6 +3,7 @@ package httpd
 import (
 	"errors"
 	"net/http"
+	"net/url"
 	"os"
 	"runtime/debug"
 	"strings"
@@ -20,6 +21,10 @@ func (s *server) handler() http.Handler {
 		defer s.finish(a, r)
 		// A client that reads nothing is given up; each write gives it time anew.
 		a.patience()
+		if r.ContentLength != 0 {
+			// Nothing here takes a body. One that was promised and does not come would keep the connection for good.
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyPatience))
+		}
 		if r.Method == http.MethodOptions {
 			cors(w.Header())
 			w.Header().Set("Access-Control-Allow-Methods", "GET, HEAD, OPTIONS")
@@ -68,8 +73,9 @@ func (s *server) serveHLS(a *answer, r *http.Request, p string) {
 		return
 	}
 	if rest == "" {
-		a.Header().Set("Location", "/hls/"+name+"/index.m3u8")
-		plain(a, http.StatusMovedPermanently, "the playlist is index.m3u8")
+		to := url.URL{Path: "/hls/" + name + "/index.m3u8", RawQuery: r.URL.RawQuery}
+		a.Header().Set("Location", to.String())
+		plain(a, http.StatusFound, "the playlist is index.m3u8")
 		return
 	}
 	one.hls.ServeHTTP(a, r, rest)

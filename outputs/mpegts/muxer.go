@@ -22,8 +22,12 @@ const PacketSize = ts.PacketSize
 
 // Times in 90 kHz ticks.
 const (
-	tablesEvery = 500 * 90 // PAT and PMT
-	pcrEvery    = 40 * 90  // PCR, well below the 100 ms of the standard (2.7.2)
+	// tablesEvery leaves room for the time to the next unit, so that PAT and PMT are never more than 500 ms apart.
+	tablesEvery = 400 * 90
+	pcrEvery    = 40 * 90
+	pcrLimit    = 100 * 90 // what the standard allows (2.7.2)
+	pcrFill     = 90 * 90  // between the PCRs of a program whose units are further apart
+	maxGap      = 10 * media.ClockRate
 	// muxDelay is how long before its decoding a unit's first byte is said to arrive: decoders
 	// have that time to receive it.
 	muxDelay = 200 * 90
@@ -45,7 +49,8 @@ type elementary struct {
 	cc         byte
 	marked     bool // discontinuity_indicator is still to be set
 	header     []byte
-	sets       []byte // parameter sets in Annex B form
+	pes        [maxPESHeader]byte // scratch
+	headerSets []byte             // of video: header, then the parameter sets in Annex B form
 }
 
 // Muxer writes packets of one epoch. It allocates nothing in steady state.
@@ -139,7 +144,7 @@ func (m *Muxer) WritePacket(dst []byte, p *media.Packet) ([]byte, error) {
 	if e == nil {
 		return dst, nil
 	}
-	unit, err := m.unit(e, p)
+	u, err := m.unit(e, p)
 	if err != nil {
 		return dst, err
 	}
@@ -147,29 +152,49 @@ func (m *Muxer) WritePacket(dst []byte, p *media.Packet) ([]byte, error) {
 		m.clock = p.DTS
 	}
 	lead := e == m.pcr
-	if !m.started || (lead && p.RandomAccess && e.track.Codec.Kind() == media.Video) || abs(m.clock-m.lastTables) >= tablesEvery {
+	fresh := !m.started || (lead && p.RandomAccess && e.track.Codec.Kind() == media.Video)
+	if m.started {
+		dst = m.keepUp(dst)
+	}
+	m.started = true
+	if fresh || abs(m.clock-m.lastTables) >= tablesEvery {
 		dst = m.writeTables(dst)
 		m.lastTables = m.clock
 	}
-	due := !m.started || abs(m.clock-m.lastPCR) >= pcrEvery || (lead && p.RandomAccess && e.track.Codec.Kind() == media.Video)
-	if due && !lead {
-		dst = m.pcr.writePCR(dst, m.pcrNow())
-		m.lastPCR = m.clock
-	}
-	m.started = true
-	if e.section {
-		return e.writeSection(dst, unit), nil
-	}
 	pcr := int64(-1)
-	if due && lead {
-		pcr = m.pcrNow()
+	if fresh || abs(m.clock-m.lastPCR) >= pcrEvery {
+		pcr = pcrAt(m.clock)
 		m.lastPCR = m.clock
 	}
-	return e.writePES(dst, p, unit, pcr), nil
+	if pcr >= 0 && (!lead || e.section) {
+		dst = m.pcr.writePCR(dst, pcr)
+		pcr = -1
+	}
+	if e.section {
+		return e.writeSection(dst, u.body), nil
+	}
+	return e.writePES(dst, p, &u, pcr), nil
 }
 
-// pcrNow is the program clock's base, 33 bits.
-func (m *Muxer) pcrNow() int64 { return (m.clock - muxDelay) & (1<<33 - 1) }
+// keepUp writes the PCRs and tables that are due before the next unit, in a program whose units are far apart. After
+// a gap that is none but a jump of the clock it writes nothing.
+func (m *Muxer) keepUp(dst []byte) []byte {
+	if m.clock-m.lastPCR > maxGap {
+		return dst
+	}
+	for m.clock-m.lastPCR > pcrLimit {
+		m.lastPCR += pcrFill
+		if m.lastPCR-m.lastTables >= tablesEvery {
+			dst = m.writeTables(dst)
+			m.lastTables = m.lastPCR
+		}
+		dst = m.pcr.writePCR(dst, pcrAt(m.lastPCR))
+	}
+	return dst
+}
+
+// pcrAt is the program clock's base when a unit with this DTS begins to arrive, 33 bits.
+func pcrAt(dts int64) int64 { return (dts - muxDelay) & (ts.Wrap - 1) }
 
 func abs(v int64) int64 {
 	if v < 0 {
@@ -178,38 +203,41 @@ func abs(v int64) int64 {
 	return v
 }
 
-// unit is the access unit as it stands in the PES; the slices are used once, in order.
-func (m *Muxer) unit(e *elementary, p *media.Packet) (pieces, error) {
+// unit finds what a packet's access unit is in the PES. It copies nothing.
+func (m *Muxer) unit(e *elementary, p *media.Packet) (unit, error) {
+	u := unit{body: p.Payload, next: len(p.Payload)}
+	if len(p.Payload) == 0 {
+		return u, fmt.Errorf("%w: empty", ErrMalformed)
+	}
 	switch e.track.Codec {
 	case media.H264, media.H265:
-		return m.annexB(e, p)
+		return annexB(e, p)
 	case media.AAC:
 		n := len(p.Payload) + len(e.header)
 		if n > 0x1fff {
-			return pieces{}, fmt.Errorf("%w: AAC frame of %d bytes", ErrMalformed, len(p.Payload))
+			return u, fmt.Errorf("%w: AAC frame of %d bytes", ErrMalformed, len(p.Payload))
 		}
 		h := e.header
 		h[3] = h[3]&0xfc | byte(n>>11)
 		h[4] = byte(n >> 3)
 		h[5] = byte(n)<<5 | 0x1f
-		return pieces{h, p.Payload}, nil
+		u.head = h
 	case media.Opus:
+		// The control header: its prefix, then the size in bytes of 255 at most.
 		h := append(m.scratch[:0], 0x7f, 0xe0)
-		n := len(p.Payload)
+		n := min(len(p.Payload), maxPES)
 		for ; n >= 255; n -= 255 {
 			h = append(h, 255)
 		}
 		m.scratch = append(h, byte(n))
-		return pieces{m.scratch, p.Payload}, nil
+		u.head = m.scratch
 	case media.SCTE35:
-		if len(p.Payload) < 3 || len(p.Payload) > 4096 {
-			return pieces{}, fmt.Errorf("%w: section of %d bytes", ErrMalformed, len(p.Payload))
+		if len(p.Payload) < 3 || len(p.Payload) > ts.MaxSectionSize {
+			return u, fmt.Errorf("%w: section of %d bytes", ErrMalformed, len(p.Payload))
 		}
 	}
-	return pieces{nil, p.Payload}, nil
+	if len(u.head)+len(u.body) > maxPES {
+		return u, fmt.Errorf("%w: %s unit of %d bytes, more than a PES packet takes", ErrMalformed, e.track.Codec, len(p.Payload))
+	}
+	return u, nil
 }
-
-// pieces is a unit in two parts, so that what goes before the payload needs no copy of it.
-type pieces [2][]byte
-
-func (p *pieces) size() int { return len(p[0]) + len(p[1]) }

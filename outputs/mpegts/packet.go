@@ -1,19 +1,72 @@
 package mpegts
 
-import "brume/media"
+import (
+	"encoding/binary"
+	"slices"
+
+	"brume/media"
+	"brume/media/ts"
+)
+
+// maxPES is the largest unit, in bytes, behind a PES header whose length is told, as only video may leave it out (2.4.3.7).
+const maxPES = 0xffff - (maxPESHeader - 6)
+
+const (
+	maxPESHeader = 19 // with both times
+	payloadSize  = PacketSize - 4
+)
+
+// unit is an access unit on its way into packets: what goes before it, and itself.
+type unit struct {
+	pes, head, body []byte // what is left of the PES header and of head; the whole body
+	at              int    // what of body is written
+	next            int    // where in body the next length stands that a start code replaces, past its end if there is none
+}
+
+// read fills b with the next bytes.
+func (u *unit) read(b []byte) {
+	if len(u.pes)+len(u.head) > 0 {
+		n := copy(b, u.pes)
+		u.pes, b = u.pes[n:], b[n:]
+		n = copy(b, u.head)
+		u.head, b = u.head[n:], b[n:]
+	}
+	copy(b, u.body[u.at:])
+	if u.next < u.at+len(b) {
+		u.startCodes(b)
+	}
+	u.at += len(b)
+}
+
+// startCodes puts start codes over the lengths among the bytes that were just copied to b. One that goes on in the
+// next packet stays the next one.
+func (u *unit) startCodes(b []byte) {
+	for u.next < u.at+len(b) {
+		for i, v := range [...]byte{0, 0, 0, 1} {
+			if at := u.next + i - u.at; at >= 0 && at < len(b) {
+				b[at] = v
+			}
+		}
+		if u.next+4 > u.at+len(b) {
+			return
+		}
+		u.next += 4 + int(binary.BigEndian.Uint32(u.body[u.next:]))
+	}
+}
 
 // writePES appends one PES as packets. A pcr below 0 means none.
-func (e *elementary) writePES(dst []byte, p *media.Packet, unit pieces, pcr int64) []byte {
-	var header [19]byte
-	head := header[:pesHeader(header[:], e, p, unit.size())]
-	left := len(head) + unit.size()
+func (e *elementary) writePES(dst []byte, p *media.Packet, u *unit, pcr int64) []byte {
+	u.pes = e.pes[:pesHeader(e.pes[:], e, p, len(u.head)+len(u.body))]
+	left := len(u.pes) + len(u.head) + len(u.body)
 	first := true
+	// One packet more, since the first has room for less.
+	dst = slices.Grow(dst, (left/payloadSize+2)*PacketSize)
 	for left > 0 {
 		at := len(dst)
-		dst = extend(dst, PacketSize)
+		dst = dst[:at+PacketSize]
 		b := dst[at:]
 		n := 4
-		b[0] = 0x47
+		b[0] = ts.SyncByte
 		b[1] = byte(e.pid >> 8)
 		b[2] = byte(e.pid)
 		b[3] = 0x10 | e.cc
@@ -26,14 +79,8 @@ func (e *elementary) writePES(dst []byte, p *media.Packet, unit pieces, pcr int6
 		if room := PacketSize - n; left < room {
 			n = stuff(b, n, room-left)
 		}
-		b = b[n:]
-		left -= len(b)
-		k := copy(b, head)
-		head, b = head[k:], b[k:]
-		for i := range unit {
-			k := copy(b, unit[i])
-			unit[i], b = unit[i][k:], b[k:]
-		}
+		left -= PacketSize - n
+		u.read(b[n:])
 	}
 	return dst
 }
@@ -106,7 +153,7 @@ func (e *elementary) writePCR(dst []byte, pcr int64) []byte {
 	at := len(dst)
 	dst = extend(dst, PacketSize)
 	b := dst[at:]
-	b[0], b[1], b[2] = 0x47, byte(e.pid>>8), byte(e.pid)
+	b[0], b[1], b[2] = ts.SyncByte, byte(e.pid>>8), byte(e.pid)
 	b[3] = 0x20 | (e.cc-1)&15
 	b[4], b[5] = PacketSize-5, 0x10
 	if e.marked {
@@ -119,13 +166,12 @@ func (e *elementary) writePCR(dst []byte, pcr int64) []byte {
 }
 
 // writeSection appends one section, from its first byte in a packet of its own (2.4.4).
-func (e *elementary) writeSection(dst []byte, unit pieces) []byte {
-	section := unit[1]
+func (e *elementary) writeSection(dst, section []byte) []byte {
 	for first := true; len(section) > 0; first = false {
 		at := len(dst)
 		dst = extend(dst, PacketSize)
 		b := dst[at:]
-		b[0], b[1], b[2], b[3] = 0x47, byte(e.pid>>8), byte(e.pid), 0x10|e.cc
+		b[0], b[1], b[2], b[3] = ts.SyncByte, byte(e.pid>>8), byte(e.pid), 0x10|e.cc
 		e.cc = (e.cc + 1) & 15
 		n := 4
 		if first {
@@ -162,7 +208,7 @@ func pesHeader(b []byte, e *elementary, p *media.Packet, size int) int {
 	}
 	length := n - 6 + size
 	if length > 0xffff {
-		length = 0 // unbounded, which is for video only; no audio unit is that large
+		length = 0 // not told; only units of video get this large
 	}
 	b[4], b[5] = byte(length>>8), byte(length)
 	return n

@@ -25,10 +25,10 @@ func newElementary(t *media.Track, index int) (*elementary, error) {
 	switch t.Codec {
 	case media.H264:
 		e.streamType, e.streamID, e.header = ts.StreamTypeH264, ts.StreamIDVideo, audH264
-		e.sets, err = startCodes(t.Config)
+		e.headerSets, err = withSets(e.header, t.Config)
 	case media.H265:
 		e.streamType, e.streamID, e.header = ts.StreamTypeH265, ts.StreamIDVideo, audH265
-		e.sets, err = startCodes(t.Config)
+		e.headerSets, err = withSets(e.header, t.Config)
 	case media.AAC:
 		e.streamType, e.streamID = ts.StreamTypeADTS, ts.StreamIDAudio
 		e.header, err = adts(t.Config)
@@ -132,10 +132,12 @@ func tablePacket(dst []byte, pid uint16, table byte, body []byte) []byte {
 		dst = extend(dst, PacketSize)
 		b := dst[at:]
 		b[0], b[1], b[2], b[3] = ts.SyncByte, byte(pid>>8), byte(pid), 0x10
+		end := PacketSize
 		if first {
 			b[1] |= 0x40
+			end -= 2 // for the adaptation field that marks a discontinuity
 		}
-		k := copy(b[4:], section)
+		k := copy(b[4:end], section)
 		section = section[k:]
 		fill(b[4+k:])
 	}
@@ -154,12 +156,9 @@ func (m *Muxer) writeTables(dst []byte) []byte {
 		b[3] |= *cc
 		*cc = (*cc + 1) & 15
 		if *marked {
-			// The last bytes are stuffing unless the table is full to the end: then the mark is left out.
-			if b[PacketSize-1] == 0xff && b[PacketSize-2] == 0xff {
-				copy(b[6:PacketSize], b[4:PacketSize-2])
-				b[3] |= 0x20
-				b[4], b[5] = 1, 0x80
-			}
+			copy(b[6:PacketSize], b[4:PacketSize-2])
+			b[3] |= 0x20
+			b[4], b[5] = 1, 0x80
 			*marked = false
 		}
 	}

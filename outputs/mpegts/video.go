@@ -12,59 +12,53 @@ var (
 	audH265 = []byte{0, 0, 0, 1, 70, 1, 0x50}
 )
 
-// annexB copies a unit behind its delimiter, and behind the parameter sets where a random access point has none, with
-// start codes in place of the lengths (Rec. ITU-T H.264 annex B).
-func (m *Muxer) annexB(e *elementary, p *media.Packet) (pieces, error) {
-	head := e.header // delimiter
+// annexB reads a unit's lengths and puts its delimiter before it, and the parameter sets where a random access point
+// lacks some (Rec. ITU-T H.264 annex B).
+func annexB(e *elementary, p *media.Packet) (unit, error) {
 	b := p.Payload
-	missing := p.RandomAccess
-	at := 0
-	for at < len(b) {
+	found := 0
+	for at := 0; at < len(b); {
 		if len(b)-at < 5 {
-			return pieces{}, ErrMalformed
+			return unit{}, ErrMalformed
 		}
 		n := int64(binary.BigEndian.Uint32(b[at:]))
 		if n == 0 || n > int64(len(b)-at-4) {
-			return pieces{}, ErrMalformed
+			return unit{}, ErrMalformed
 		}
-		if isSequenceSet(e.track.Codec, b[at+4]) {
-			missing = false
-		}
+		found |= parameterSet(e.track.Codec, b[at+4])
 		at += 4 + int(n)
 	}
-	if at == 0 {
-		return pieces{}, ErrMalformed
+	u := unit{head: e.header, body: b}
+	if p.RandomAccess && found != allSets {
+		u.head = e.headerSets
 	}
-	m.scratch = append(append(m.scratch[:0], head...), e.setsFor(missing)...)
-	start := len(m.scratch)
-	m.scratch = append(m.scratch, b...)
-	out := m.scratch[start:]
-	for at = 0; at < len(out); {
-		n := int(binary.BigEndian.Uint32(b[at:]))
-		out[at], out[at+1], out[at+2], out[at+3] = 0, 0, 0, 1
-		at += 4 + n
-	}
-	return pieces{m.scratch, nil}, nil
+	return u, nil
 }
 
-func (e *elementary) setsFor(missing bool) []byte {
-	if missing {
-		return e.sets
-	}
-	return nil
-}
+// allSets are the parameter sets that a decoder needs, as bits.
+const allSets = 7
 
-// isSequenceSet tells a sequence parameter set by its header.
-func isSequenceSet(c media.Codec, header byte) bool {
+// parameterSet tells a parameter set by the header of its NAL unit: a bit for VPS, SPS or PPS. H.264 has no VPS.
+func parameterSet(c media.Codec, header byte) int {
 	if c == media.H264 {
-		return header&0x1f == 7
+		switch header & 0x1f {
+		case 7:
+			return 1 | 2
+		case 8:
+			return 4
+		}
+		return 0
 	}
-	return header>>1&0x3f == 33
+	if t := header >> 1 & 0x3f; t >= 32 && t <= 34 {
+		return 1 << (t - 32)
+	}
+	return 0
 }
 
-// startCodes puts start codes in place of the lengths of parameter sets.
-func startCodes(config []byte) ([]byte, error) {
-	out := append([]byte{}, config...)
+// withSets appends parameter sets to a header, with start codes in place of their lengths.
+func withSets(header, config []byte) ([]byte, error) {
+	all := append(header[:len(header):len(header)], config...)
+	out := all[len(header):]
 	for at := 0; at < len(config); {
 		if len(config)-at < 5 {
 			return nil, ErrMalformed
@@ -76,5 +70,5 @@ func startCodes(config []byte) ([]byte, error) {
 		copy(out[at:], []byte{0, 0, 0, 1})
 		at += 4 + int(n)
 	}
-	return out, nil
+	return all, nil
 }

@@ -196,8 +196,13 @@ func (c *core) verdict(v *srt.Verdict, now time.Time) (caller, *attempt) {
 	return key, a
 }
 
-// forget lets a caller try again at once, after its hand-over failed.
-func (c *core) forget(key caller) { delete(c.attempts, key) }
+// forget lets a caller try again at once, after its hand-over failed or its connection ended. One that waits for a verdict already
+// tries again: it keeps waiting.
+func (c *core) forget(key caller) {
+	if a := c.attempts[key]; a != nil && a.state != waiting {
+		delete(c.attempts, key)
+	}
+}
 
 func (c *core) unask(key caller, a *attempt) {
 	delete(c.requests, a.id)

@@ -34,6 +34,8 @@ type listener struct {
 	ports    []*port
 	children map[uint64]*control.Conn // hand-over sockets of idle children
 	oob      []byte
+	closed   bool
+	wg       sync.WaitGroup
 	refusals limiter
 	failures limiter
 }
@@ -81,12 +83,14 @@ func (l *listener) hear(m control.Message, files []*os.File) error {
 		}
 		return l.addChild(idle.Child, files[0])
 	case srt.MsgVerdict:
+		closeAll(files)
 		var v srt.Verdict
 		if err := m.Decode(&v); err != nil {
 			return err
 		}
 		return l.judge(&v)
 	case srt.MsgGone:
+		closeAll(files)
 		var gone srt.Gone
 		if err := m.Decode(&gone); err != nil {
 			return err
@@ -104,20 +108,22 @@ func closeAll(files []*os.File) {
 }
 
 func (l *listener) open(files []*os.File) error {
-	for _, f := range files {
+	for i, f := range files {
 		local, err := localAddr(f)
 		if err != nil {
+			closeAll(files[i:])
 			return err
 		}
 		fd, err := control.Descriptor(f)
 		if err != nil {
+			closeAll(files[i:])
 			return err
 		}
 		p := &port{file: f, local: local, fd: fd}
 		l.mu.Lock()
 		l.ports = append(l.ports, p)
 		l.mu.Unlock()
-		go l.serve(p)
+		l.wg.Go(func() { l.serve(p) })
 	}
 	return nil
 }
@@ -152,6 +158,9 @@ func (l *listener) take(p *port, b *batch, n int) {
 	now := time.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.closed {
+		return
+	}
 	for i := range n {
 		data, peer, local, zone := b.datagram(i)
 		if !local.IsValid() {
@@ -231,6 +240,8 @@ func (l *listener) judge(v *srt.Verdict) error {
 	}
 	if err := l.handOver(p, key, a, v.Child, now); err != nil {
 		l.core.forget(key)
+		// The controller took the child for busy: its caller has to be forgotten there too, or its next try is refused.
+		_ = l.ctl.Send(srt.MsgNoHandover, srt.NoHandover{Child: v.Child})
 		l.failures.add("peer", key.peer.String(), "error", err.Error())
 	}
 	return nil
@@ -313,6 +324,9 @@ func (l *listener) dropDead() {
 		if err == nil {
 			_, err = unix.Poll(poll, 0)
 		}
+		if err == unix.EINTR {
+			continue
+		}
 		if err != nil || poll[0].Revents&unix.POLLHUP != 0 {
 			_ = conn.Close()
 			delete(l.children, id)
@@ -321,8 +335,10 @@ func (l *listener) dropDead() {
 }
 
 func (l *listener) close() {
+	defer l.wg.Wait()
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.closed = true // a port's descriptor may be another file's from here on
 	for _, p := range l.ports {
 		_ = p.file.Close()
 	}

@@ -44,8 +44,12 @@ type Option struct {
 // second in milliseconds.
 const second = 1000
 
-// maxLatency keeps receive buffers within a connection process's memory, in milliseconds.
+// maxLatency is more than any link needs, in milliseconds.
 const maxLatency = 60 * second
+
+// maxBuffer keeps both of libsrt's buffers within a connection process's memory (RLIMIT_DATA), in bytes: 5 s at
+// 50 Mbit/s.
+const maxBuffer = 1 << 25
 
 // table is sorted by name. The ranges are libsrt's own where it has one (docs/API/API-socket-options.md), and
 // otherwise what a connection process can carry.
@@ -53,7 +57,7 @@ var table = []Option{
 	{Name: "conntimeo", Kind: Int, Min: 0, Max: 60 * second},
 	{Name: "drifttracer", Kind: Bool},
 	{Name: "enforcedencryption", Kind: Bool},
-	{Name: "fc", Kind: Int, Min: 32, Max: 1 << 18},
+	{Name: "fc", Kind: Int, Min: 32, Max: 1 << 16},
 	{Name: "inputbw", Kind: Int64, Min: 0, Max: math.MaxInt64},
 	{Name: "iptos", Kind: Int, Min: 0, Max: 255},
 	{Name: "ipttl", Kind: Int, Min: 1, Max: 255},
@@ -72,10 +76,10 @@ var table = []Option{
 	{Name: "pbkeylen", Kind: Int, Values: []int64{0, 16, 24, 32}},
 	{Name: "peeridletimeo", Kind: Int, Min: second, Max: 3600 * second},
 	{Name: "peerlatency", Kind: Int, Min: 0, Max: maxLatency},
-	{Name: "rcvbuf", Kind: Int, Min: 32 * 1456, Max: 1 << 27},
+	{Name: "rcvbuf", Kind: Int, Min: 32 * 1456, Max: maxBuffer},
 	{Name: "rcvlatency", Kind: Int, Min: 0, Max: maxLatency},
 	{Name: "retransmitalgo", Kind: Int, Values: []int64{0, 1}},
-	{Name: "sndbuf", Kind: Int, Min: 32 * 1456, Max: 1 << 27},
+	{Name: "sndbuf", Kind: Int, Min: 32 * 1456, Max: maxBuffer},
 	{Name: "snddropdelay", Kind: Int, Min: -1, Max: maxLatency},
 	{Name: "tlpktdrop", Kind: Bool},
 	{Name: "tsbpdmode", Kind: Bool},

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"brume/srt"
+	"brume/srt/libsrt"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// startLibsrt makes this process a caller of its own, for what ffmpeg can't be made to do.
+var startLibsrt = sync.OnceValue(func() error { return libsrt.Startup(libsrt.LogError) })
+
+// dial makes a UDP socket from a local port (0 for any) to the listener.
+func (p *port) dial(local int) int {
+	p.t.Helper()
+	require.NoError(p.t, startLibsrt())
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	require.NoError(p.t, err)
+	require.NoError(p.t, unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1))
+	require.NoError(p.t, unix.Bind(fd, &unix.SockaddrInet4{Port: local, Addr: [4]byte{127, 0, 0, 1}}))
+	require.NoError(p.t, unix.Connect(fd, &unix.SockaddrInet4{Port: p.address.Port, Addr: [4]byte{127, 0, 0, 1}}))
+	return fd
+}
+
+func waitConnected(t *testing.T, c *libsrt.Conn) {
+	t.Helper()
+	require.Eventually(t, func() bool { return c.State() == libsrt.Connected }, 10*time.Second, time.Millisecond)
+}
+
+// A caller repeats itself after 250 ms at the earliest, so that a connection that is made before was made by the
+// second INDUCTION reply. The best of a few tries counts, since the machine may be busy.
+func TestConnectsAtOnce(t *testing.T) {
+	rw, ro, reader := newBuffer(t)
+	publishInto(t, rw, reader)
+	best, bestFirst := time.Hour, time.Hour
+	for range 5 {
+		connected, first := viewOnce(t, ro)
+		t.Logf("connected after %s, first byte after %s", connected, first)
+		best, bestFirst = min(best, connected), min(bestFirst, first)
+		if bestFirst < viewLatency+100*time.Millisecond {
+			break
+		}
+	}
+	require.Less(t, best, 200*time.Millisecond)
+	require.Less(t, bestFirst, viewLatency+200*time.Millisecond)
+}
+
+const viewLatency = 20 * time.Millisecond
+
+// viewOnce plays a buffer until the first byte.
+func viewOnce(t *testing.T, ro *os.File) (connected, first time.Duration) {
+	p := listen(t, "udp4", "127.0.0.1")
+	c := spawn(t)
+	get[srt.Hello](c, srt.MsgHello, nil)
+	values := map[string]string{"latency": fmt.Sprint(viewLatency.Milliseconds())}
+	start := time.Now()
+	caller, err := libsrt.Connect(p.dial(0), libsrt.Options{StreamID: "live", Values: values})
+	require.NoError(t, err)
+	defer caller.Close()
+	p.hand(c, srt.Configure{Role: srt.RolePlay, Options: values}, ro)
+	waitConnected(t, caller)
+	connected = time.Since(start)
+	b := libsrt.NewBatch(16)
+	for b.Len() == 0 {
+		require.NoError(t, caller.Read(b, time.Second, 0))
+		require.Less(t, time.Since(start), 5*time.Second)
+	}
+	require.Equal(t, byte(0x47), b.Bytes()[0])
+	return connected, time.Since(start)
+}
+
+// A caller with a port of its own that crashed and comes back finds its old connection in the way:
+// the kernel gives its packets to that.
+func TestCallerComesBackFromItsPort(t *testing.T) {
+	rw, _, _ := newBuffer(t)
+	p := listen(t, "udp4", "127.0.0.1")
+	c := spawn(t)
+	get[srt.Hello](c, srt.MsgHello, nil)
+	fd := p.dial(0)
+	first, err := libsrt.Connect(fd, libsrt.Options{StreamID: "live"})
+	require.NoError(t, err)
+	defer first.Close()
+	h := p.hand(c, srt.Configure{Role: srt.RolePublish, Options: map[string]string{"peeridletimeo": "60000"}}, rw)
+	waitConnected(t, first)
+	media, err := os.ReadFile(clip)
+	require.NoError(t, err)
+	_, err = first.Send(media[:100*1316], 1316, pace)
+	require.NoError(t, err)
+	get(c, srt.MsgStats, units(1))
+
+	// It vanishes: its socket is now another one, which nobody hears.
+	nowhere, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	require.NoError(t, err)
+	timeout := unix.NsecToTimeval(int64(10 * time.Millisecond)) // as libsrt has it, whose thread reads on
+	require.NoError(t, unix.SetsockoptTimeval(nowhere, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &timeout))
+	require.NoError(t, unix.Dup3(nowhere, fd, unix.O_CLOEXEC))
+	require.NoError(t, unix.Close(nowhere))
+	peer, err := netip.ParseAddrPort(h.Peer)
+	require.NoError(t, err)
+	done := make(chan struct{})
+	defer func() { <-done }()
+	go func() {
+		defer close(done)
+		for range 20 { // as an encoder would try
+			again, err := libsrt.Connect(p.dial(int(peer.Port())), libsrt.Options{StreamID: "live"})
+			if err != nil {
+				return
+			}
+			time.Sleep(200 * time.Millisecond)
+			again.Close()
+			if c.has(srt.MsgFailed) {
+				return
+			}
+		}
+	}()
+	f := get[srt.Failed](c, srt.MsgFailed, nil)
+	require.Equal(t, srt.FailLost, f.Reason)
+	require.Contains(t, f.Detail, "called again")
+	require.Zero(t, c.exit(3*time.Second))
+}

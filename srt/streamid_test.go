@@ -1,0 +1,157 @@
+package srt
+
+import (
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/stretchr/testify/require"
+
+	"brume/media"
+)
+
+func TestStreamIDs(t *testing.T) {
+	keys := func(pairs ...string) map[string]string {
+		m := map[string]string{}
+		for i := 0; i < len(pairs); i += 2 {
+			m[pairs[i]] = pairs[i+1]
+		}
+		return m
+	}
+	for _, c := range []struct {
+		name, in string
+		want     StreamID
+	}{
+		{"none, as VLC and many encoders", "", StreamID{}},
+		{"plain, as vMix", "live", StreamID{Name: "live"}},
+		{"with a slash, as ffmpeg's examples", "/live", StreamID{Name: "live"}},
+		{"dots and dashes", "cam-1.north_2+x", StreamID{Name: "cam-1.north_2+x"}},
+		{"longest name", strings.Repeat("a", media.MaxNameSize), StreamID{Name: strings.Repeat("a", media.MaxNameSize)}},
+		{"query", "live?token=abc&lang=de", StreamID{Name: "live", Token: "abc", Keys: keys("lang", "de")}},
+		{"query with escapes", "live?pass=a%26b+c&user=x", StreamID{Name: "live", User: "x", Password: "a&b c"}},
+		{"query with a bad escape", "live?token=%zz", StreamID{Name: "live", Token: "%zz"}},
+		{"query with a colon", "live?token=a:b:c", StreamID{Name: "live", Token: "a:b:c"}},
+		{"query with a mode", "live?mode=publish", StreamID{Name: "live", Role: RolePublish}},
+		{"query alone", "?token=abc", StreamID{Token: "abc"}},
+		{"remark", "live#front camera", StreamID{Name: "live"}},
+		{"OBS publishing", "publish:live", StreamID{Name: "live", Role: RolePublish}},
+		{"with a user", "publish:live:me:secret", StreamID{Name: "live", Role: RolePublish, User: "me", Password: "secret"}},
+		{"with a user and query", "publish:live:me:secret:lang=de&token=t:u", StreamID{Name: "live", Role: RolePublish, User: "me", Password: "secret", Token: "t:u", Keys: keys("lang", "de")}},
+		{"with a query only", "publish:live:token=x", StreamID{Name: "live", Role: RolePublish, Token: "x"}},
+		{"with a query behind the name", "publish:live?token=a:b", StreamID{Name: "live", Role: RolePublish, Token: "a:b"}},
+		{"reading", "read:live", StreamID{Name: "live", Role: RolePlay}},
+		{"requesting", "request:live", StreamID{Name: "live", Role: RolePlay}},
+		{"port's stream to publish", "publish:", StreamID{Role: RolePublish}},
+		{"Haivision's form", "#!::r=live,m=publish", StreamID{Name: "live", Role: RolePublish}},
+		{"Haivision's form in another order", "#!::u=admin,m=request,r=live", StreamID{Name: "live", Role: RolePlay, User: "admin"}},
+		{
+			"Haivision's form with all", "#!::r=live,m=publish,u=me,s=tok,h=example.org,t=stream,password=pw",
+			StreamID{Name: "live", Role: RolePublish, User: "me", Token: "tok", Password: "pw", Keys: keys("h", "example.org", "t", "stream")},
+		},
+		{"Haivision's form without a mode", "#!::r=live", StreamID{Name: "live"}},
+		{"Haivision's form with a slash", "#!::r=/live,m=play", StreamID{Name: "live", Role: RolePlay}},
+		{"Haivision's form empty", "#!::", StreamID{}},
+		{"Haivision's form with empty pairs", "#!::,r=live,,", StreamID{Name: "live"}},
+		{"value with an equals sign", "#!::r=live,s=a=b==", StreamID{Name: "live", Token: "a=b=="}},
+		{"Larix", "#!::r=live,m=publish,u=user,s=pass", StreamID{Name: "live", Role: RolePublish, User: "user", Token: "pass"}},
+		{
+			"Blackmagic", "#!::bmd_uuid=6b0b8d3e-4d1a-4c5b-9d7e-000000000000,bmd_name=Web Presenter 4K",
+			StreamID{Keys: keys("bmd_uuid", "6b0b8d3e-4d1a-4c5b-9d7e-000000000000", "bmd_name", "Web Presenter 4K")},
+		},
+		{
+			"Blackmagic with a stream", "#!::bmd_uuid=6b0b,bmd_name=Studio \u00fc,r=live,m=publish",
+			StreamID{Name: "live", Role: RolePublish, Keys: keys("bmd_uuid", "6b0b", "bmd_name", "Studio \u00fc")},
+		},
+		{"16 further keys", "live?" + manyKeys(16), StreamID{Name: "live", Keys: keyMap(16)}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got, err := ParseStreamID(c.in)
+			require.NoError(t, err)
+			require.Equal(t, c.want, got)
+		})
+	}
+}
+
+func manyKeys(n int) string {
+	var b strings.Builder
+	for i := range n {
+		b.WriteString("&k" + string(rune('a'+i)) + "=" + string(rune('a'+i)))
+	}
+	return b.String()[1:]
+}
+
+func keyMap(n int) map[string]string {
+	m := map[string]string{}
+	for i := range n {
+		m["k"+string(rune('a'+i))] = string(rune('a' + i))
+	}
+	return m
+}
+
+func TestStreamIDsThatAreRefused(t *testing.T) {
+	for _, c := range []struct{ name, in string }{
+		{"parent folder", "../etc/passwd"},
+		{"parent folder in a key", "#!::r=../../etc/passwd,m=publish"},
+		{"dots", ".."},
+		{"hidden", ".live"},
+		{"path", "app/live"},
+		{"two slashes", "//live"},
+		{"NUL", "live\x00"},
+		{"NUL inside", "li\x00ve"},
+		{"new line", "live\nx"},
+		{"escape", "\x1b[31mlive"},
+		{"not UTF-8", "\xff\xfe"},
+		{"emoji", "\U0001f600"},
+		{"right to left", "\u202elive"},
+		{"blank", "my stream"},
+		{"percent", "%6cive"},
+		{"name too long", strings.Repeat("a", media.MaxNameSize+1)},
+		{"600 bytes", strings.Repeat("a", 600)},
+		{"600 bytes of keys", "#!::r=live," + strings.Repeat("k=v,", 147)},
+		{"unknown prefix", "rtmp:live"},
+		{"URL", "srt://host/live"},
+		{"unknown mode", "#!::r=live,m=delete"},
+		{"empty mode", "#!::r=live,m="},
+		{"both ways", "#!::r=live,m=bidirectional"},
+		{"no pair", "#!::live"},
+		{"nested keys", "#!:{r=live}"},
+		{"unknown form", "#!:r=live"},
+		{"17 further keys", "live?" + manyKeys(17)},
+		{"17 further keys in Haivision's form", "#!::" + strings.ReplaceAll(manyKeys(17), "&", ",")},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got, err := ParseStreamID(c.in)
+			require.ErrorIs(t, err, ErrStreamID)
+			require.Zero(t, got)
+			require.True(t, utf8.ValidString(err.Error()))
+			require.NotContains(t, err.Error(), "\x1b")
+			require.NotContains(t, err.Error(), "\n")
+		})
+	}
+}
+
+func FuzzStreamID(f *testing.F) {
+	for _, s := range []string{
+		"", "live", "/live", "live?token=a:b", "publish:live:me:pw:q=1", "read:live", "#!::r=live,m=publish,u=me,s=t,x=y", "#!::bmd_uuid=1,bmd_name=A B",
+		"../x", "live\x00", "#!:", ":", "?", "#", "publish:::::", "\U0001f600", "&=&=%", strings.Repeat("a", 600),
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		id, err := ParseStreamID(s)
+		if err != nil {
+			require.ErrorIs(t, err, ErrStreamID)
+			require.Zero(t, id)
+			return
+		}
+		require.LessOrEqual(t, len(s), MaxStreamID)
+		require.True(t, id.Name == "" || media.ValidName(id.Name))
+		require.Contains(t, []Role{RoleUnknown, RolePlay, RolePublish}, id.Role)
+		require.LessOrEqual(t, len(id.Keys), maxKeys)
+		if id.Name != "" {
+			again, err := ParseStreamID("publish:" + id.Name)
+			require.NoError(t, err)
+			require.Equal(t, StreamID{Name: id.Name, Role: RolePublish}, again)
+		}
+	})
+}
