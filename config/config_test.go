@@ -212,7 +212,7 @@ func TestEnvironmentBeforeFile(t *testing.T) {
 func TestEveryKeyHasAVariable(t *testing.T) {
 	text := map[string]string{
 		"srt.address": ":1", "http.address": ":1", "api.address": "127.0.0.1:1", "srt.stream": "x", "srt.pool": "2",
-		"srt.latency": "1s", "runtime_dir": "/r", "data_dir": "/d", "log.level": "warn", "log.format": "json", "buffer.size": "2MB",
+		"srt.latency": "1s", "runtime_dir": "/r", "data_dir": "/d", "log.level": "warn", "log.format": "json", "buffer.size": "8MB",
 		"buffer.window": "50s", "buffer.segment_target": "2s", "buffer.segment_max": "5s", "buffer.part_target": "300ms", "resume": "3s",
 	}
 	var env []string
@@ -225,7 +225,7 @@ func TestEveryKeyHasAVariable(t *testing.T) {
 	require.Equal(t, &Config{
 		SRT: SRT{":1", "x", Duration(time.Second), 2}, HTTP: HTTP{":1"}, API: API{"127.0.0.1:1"},
 		RuntimeDir: "/r", DataDir: "/d", Log: Log{"warn", "json"},
-		Buffer:  Buffer{Duration(50 * time.Second), 2 * megabyte, Duration(2 * time.Second), Duration(5 * time.Second), Duration(300 * time.Millisecond)},
+		Buffer:  Buffer{Duration(50 * time.Second), 8 * megabyte, Duration(2 * time.Second), Duration(5 * time.Second), Duration(300 * time.Millisecond)},
 		Resume:  Duration(3 * time.Second),
 		Streams: map[Pattern]StreamConfig{},
 	}, c)

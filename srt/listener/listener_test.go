@@ -51,7 +51,7 @@ func start(t *testing.T, address string) *fixture {
 			t.Error("the listener does not end with its control socket")
 		}
 	})
-	files, err := Listen(address, -1)
+	files, err := Listen(address)
 	require.NoError(t, err)
 	a, err := localAddr(files[0])
 	require.NoError(t, err)
@@ -337,18 +337,18 @@ func TestDeadIdleChildrenAreForgotten(t *testing.T) {
 
 func TestListen(t *testing.T) {
 	for _, bad := range []string{"", "8889", "localhost:8889", ":", ":70000", "1.2.3.4", "[::1]"} {
-		_, err := Listen(bad, -1)
+		_, err := Listen(bad)
 		require.Error(t, err, bad)
 	}
-	files, err := Listen("127.0.0.1:0", -1)
+	files, err := Listen("127.0.0.1:0")
 	require.NoError(t, err)
 	require.Len(t, files, 1)
 	defer files[0].Close()
 	a, err := localAddr(files[0])
 	require.NoError(t, err)
 	require.NotZero(t, a.Port())
-	_, err = Listen(a.String(), -1)
+	_, err = Listen(a.String())
 	require.ErrorIs(t, err, unix.EADDRINUSE, "a second server does not share the port")
-	_, err = Listen("192.0.2.1:0", -1)
+	_, err = Listen("192.0.2.1:0")
 	require.ErrorIs(t, err, unix.EADDRNOTAVAIL)
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"runtime"
 	"syscall"
 	"unsafe"
 
@@ -17,31 +16,28 @@ const receiveBuffer = 4 << 20 // bytes that the kernel is asked to keep for the 
 
 // Listen opens the UDP sockets of an SRT port: an address is ":8889" for all addresses, or an IP address and a port. All
 // addresses take two sockets, one for IPv4 and one for IPv6 where there is IPv6. Port 0 takes any port that is free in both.
-//
-// The sockets belong to the user with the given id: the kernel lets only the same user open further sockets on
-// the port (SO_REUSEPORT), and the listener that does so may run as somebody else. An id below 0 is the present user's.
-func Listen(address string, owner int) ([]*os.File, error) {
+func Listen(address string) ([]*os.File, error) {
 	if len(address) > 0 && address[0] == ':' {
-		return listenAll(address, owner)
+		return listenAll(address)
 	}
 	a, err := netip.ParseAddrPort(address)
 	if err != nil {
 		return nil, fmt.Errorf("SRT address %q is no IP address and port: %w", address, err)
 	}
-	f, err := listenOne(a, owner)
+	f, err := listenOne(a)
 	if err != nil {
 		return nil, err
 	}
 	return []*os.File{f}, nil
 }
 
-func listenAll(address string, owner int) ([]*os.File, error) {
+func listenAll(address string) ([]*os.File, error) {
 	a, err := netip.ParseAddrPort("0.0.0.0" + address)
 	if err != nil {
 		return nil, fmt.Errorf("SRT address %q is no port: %w", address, err)
 	}
 	for try := 0; ; try++ {
-		v4, err := listenOne(a, owner)
+		v4, err := listenOne(a)
 		if err != nil {
 			return nil, err
 		}
@@ -54,7 +50,7 @@ func listenAll(address string, owner int) ([]*os.File, error) {
 			}
 			port = local.Port()
 		}
-		v6, err := listenOne(netip.AddrPortFrom(netip.IPv6Unspecified(), port), owner)
+		v6, err := listenOne(netip.AddrPortFrom(netip.IPv6Unspecified(), port))
 		switch {
 		case err == nil:
 			return []*os.File{v4, v6}, nil
@@ -68,9 +64,9 @@ func listenAll(address string, owner int) ([]*os.File, error) {
 	}
 }
 
-func listenOne(a netip.AddrPort, owner int) (*os.File, error) {
+func listenOne(a netip.AddrPort) (*os.File, error) {
 	// Two servers could share a port by SO_REUSEPORT and steal each other's callers: a bind without it shows whether it is free.
-	fd, err := udpSocket(a, false, -1)
+	fd, err := udpSocket(a, false)
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +79,7 @@ func listenOne(a netip.AddrPort, owner int) (*os.File, error) {
 		a = netip.AddrPortFrom(a.Addr(), toAddrPort(sa).Port())
 	}
 	_ = unix.Close(fd)
-	fd, err = udpSocket(a, true, owner)
+	fd, err = udpSocket(a, true)
 	if err != nil {
 		return nil, err
 	}
@@ -104,12 +100,12 @@ func listenOne(a netip.AddrPort, owner int) (*os.File, error) {
 }
 
 // udpSocket opens a UDP socket bound to an address, not blocking.
-func udpSocket(a netip.AddrPort, share bool, owner int) (int, error) {
+func udpSocket(a netip.AddrPort, share bool) (int, error) {
 	family := unix.AF_INET
 	if !a.Addr().Is4() {
 		family = unix.AF_INET6
 	}
-	fd, err := socketAs(family, owner)
+	fd, err := unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return -1, os.NewSyscallError("socket", err)
 	}
@@ -129,25 +125,10 @@ func udpSocket(a netip.AddrPort, share bool, owner int) (int, error) {
 	return fd, nil
 }
 
-// socketAs makes a socket that belongs to another user: its owner is the file system user of the thread that makes it.
-func socketAs(family, owner int) (int, error) {
-	const kind = unix.SOCK_DGRAM | unix.SOCK_CLOEXEC | unix.SOCK_NONBLOCK
-	if owner < 0 || os.Geteuid() != 0 {
-		return unix.Socket(family, kind, 0)
-	}
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	if err := unix.Setfsuid(owner); err != nil {
-		return -1, err
-	}
-	defer func() { _ = unix.Setfsuid(0) }()
-	return unix.Socket(family, kind, 0)
-}
-
 // connectedSocket makes the socket of one caller: bound to the very address that it called and connected to it, so
 // that the kernel steers its packets there. What came from others in between is given to foreign.
 func connectedSocket(local, peer netip.AddrPort, foreign func(b []byte, from netip.AddrPort)) (*os.File, error) {
-	fd, err := udpSocket(local, true, -1)
+	fd, err := udpSocket(local, true)
 	if err != nil {
 		return nil, err
 	}
