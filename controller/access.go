@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"log/slog"
 	"strings"
 	"time"
 
@@ -51,19 +52,42 @@ func (c *Controller) decide(req *srt.Request) decision {
 	return d
 }
 
+// asked is a caller's request and the listener that it came from, whose numbers mean nothing to another.
+type asked struct {
+	req srt.Request
+	by  *process
+}
+
+// answer gives a verdict to the listener that asked for it.
+func (c *Controller) answer(a asked, v srt.Verdict) {
+	if c.processes[a.by.ID] == a.by {
+		v.ID = a.req.ID
+		_ = a.by.ctl.Send(srt.MsgVerdict, v)
+	}
+}
+
+// refused counts and answers a caller that is not admitted.
+func (c *Controller) refused(a asked, code int, reason string) {
+	c.rejects[code]++
+	c.refusals.log(c.log, slog.LevelInfo, "refused an SRT caller", "peer", clip(a.req.Peer, 64), "stream_id", loggable(a.req.StreamID), "code", code, "reason", reason)
+	c.answer(a, srt.Verdict{Reject: code, Reason: reason})
+}
+
 // requested answers the listener about a caller.
-func (c *Controller) requested(p *process, req *srt.Request) {
+func (c *Controller) requested(a asked) {
+	if c.processes[a.by.ID] != a.by {
+		return // nobody would hand the caller over
+	}
+	req := &a.req
 	d := c.decide(req)
 	if d.reject != 0 {
-		c.rejects[d.reject]++
-		c.log.Info("refused an SRT caller", "peer", clip(req.Peer, 64), "stream_id", loggable(req.StreamID), "code", d.reject, "reason", d.reason)
-		_ = p.ctl.Send(srt.MsgVerdict, srt.Verdict{ID: req.ID, Reject: d.reject, Reason: d.reason})
+		c.refused(a, d.reject, d.reason)
 		return
 	}
 	if d.role == srt.RolePublish {
 		if old := c.streams[d.stream].holder(); old != nil {
 			c.log.Info("a publisher has come back; its silent connection gives way", "stream", d.stream, "conn", old.ID, "peer", clip(req.Peer, 64))
-			c.streams[d.stream].takeover = req
+			c.streams[d.stream].takeover = &a
 			old.proc.kill()
 			return
 		}
@@ -73,11 +97,11 @@ func (c *Controller) requested(p *process, req *srt.Request) {
 		if err := c.enter(conn, d.role); err != nil {
 			c.log.Error("can't open a stream", "stream", d.stream, "error", err)
 			c.dropConnection(conn)
-			_ = p.ctl.Send(srt.MsgVerdict, srt.Verdict{ID: req.ID, Reject: srt.RejectOverload, Reason: "the stream's buffer can't be made"})
+			c.refused(a, srt.RejectOverload, "the stream's buffer can't be made")
 			return
 		}
 	}
-	c.place(conn, *req)
+	c.place(conn, a)
 }
 
 // loggable is a stream id without what may be secret in it, for the log.
@@ -91,4 +115,5 @@ func loggable(id string) string {
 	return "(unreadable)"
 }
 
-func clip(s string, n int) string { return s[:min(n, len(s))] }
+// clip bounds what somebody outside wrote, and makes it valid UTF-8.
+func clip(s string, n int) string { return strings.ToValidUTF8(s[:min(n, len(s))], "?") }

@@ -2,6 +2,7 @@ package controller
 
 import (
 	"encoding/json"
+	"strings"
 	"time"
 
 	"brume/buffer"
@@ -24,6 +25,11 @@ func (c *Controller) adopt(held []guardian.Handed, stored guardian.Stored) {
 			_ = json.Unmarshal(held[i].Record, &c.server)
 		}
 	}
+	if c.server.Started.IsZero() {
+		// The first one did not come as far as that.
+		c.server.Started = time.Now()
+		_ = c.store.Put(kindServer, "", c.server)
+	}
 	for r, n := range c.server.Restarts {
 		c.restarts[r] = n
 	}
@@ -38,13 +44,7 @@ func (c *Controller) adopt(held []guardian.Handed, stored guardian.Stored) {
 			c.adoptProcess(&held[i])
 		}
 	}
-	for i := range held {
-		if held[i].Kind == kindSocket && len(held[i].Files) > 0 {
-			// The configuration has changed: nothing listens there any more.
-			closeFiles(held[i].Files)
-			_ = c.store.Remove(kindSocket, held[i].Key)
-		}
-	}
+	c.dropSockets(held)
 	for _, s := range c.streams {
 		if s.publisher == nil && s.info.State != buffer.Closed {
 			c.publisherLeft(s)
@@ -56,12 +56,35 @@ func (c *Controller) adopt(held []guardian.Handed, stored guardian.Stored) {
 	c.log.Info("took over from an earlier controller", "streams", len(c.streams), "connections", len(c.connections), "processes", len(c.processes))
 }
 
+// dropSockets closes the listening sockets that the configuration does not name any more. The process that has one is
+// replaced.
+func (c *Controller) dropSockets(held []guardian.Handed) {
+	for i := range held {
+		h := &held[i]
+		if h.Kind != kindSocket || len(h.Files) == 0 {
+			continue
+		}
+		closeFiles(h.Files)
+		_ = c.store.Remove(kindSocket, h.Key)
+		name, _, _ := strings.Cut(h.Key, " ")
+		if p := c.single(socketUsers[name]); p != nil {
+			c.putDown(p, "the configuration has another "+name+" address")
+		}
+	}
+}
+
+// socketUsers are the processes that have the listening sockets.
+var socketUsers = map[string]role{"srt": roleListener, "http": roleHTTP}
+
 func (c *Controller) adoptBuffer(h *guardian.Handed) {
 	var r bufferRecord
 	if err := json.Unmarshal(h.Record, &r); err != nil || len(h.Files) != 2 {
 		closeFiles(h.Files)
 		_ = c.store.Remove(kindBuffer, h.Key)
 		return
+	}
+	if old := c.streams[r.Stream]; old != nil {
+		c.removeStream(old)
 	}
 	s, err := c.newStream(r, h.Files[0], h.Files[1])
 	if err != nil {
@@ -74,40 +97,43 @@ func (c *Controller) adoptBuffer(h *guardian.Handed) {
 }
 
 func (c *Controller) adoptProcess(h *guardian.Handed) {
-	p := &process{ready: true}
+	p := &process{}
 	err := json.Unmarshal(h.Record, &p.processRecord)
-	p.spec = roles[p.Role]
-	if err != nil || !p.take(h.Files) {
+	known := false
+	p.spec, known = roles[p.Role]
+	if err != nil || !known || !p.take(h.Files) {
 		// Its start was cut short. When its control socket closes, it ends by itself.
 		closeFiles(h.Files)
 		_ = c.store.Remove(kindProcess, h.Key)
 		return
 	}
 	c.lastID = max(c.lastID, p.ID)
+	c.attend(p)
+	p.ready = true
 	switch {
-	case p.Conn != nil:
-		c.adoptConnection(p)
-		_ = p.ctl.Send(srt.MsgReport, nil)
 	case p.Role == roleConnection:
-		c.pool.idle = append(c.pool.idle, p)
+		if p.Conn != nil {
+			c.adoptConnection(p)
+		} else {
+			// Its hello makes it known to the listener, which may not have heard of it.
+			p.ready = false
+		}
+		_ = p.ctl.Send(srt.MsgReport, nil)
 	case p.Role == roleHTTP:
 		c.equipHTTP(p)
 		_ = p.ctl.Send(httpd.MsgReport, nil)
 	}
-	c.attend(p)
 }
 
 func (c *Controller) adoptConnection(p *process) {
-	conn := &connection{connRecord: *p.Conn, proc: p}
-	conn.hello.PID = p.PID
+	conn := &connection{connRecord: *p.Conn, proc: p, adopted: true}
 	p.conn, p.Conn = conn, &conn.connRecord
 	c.connections[conn.ID] = conn
 	s := c.streams[conn.Stream]
 	switch {
-	case s == nil:
-		if conn.Role != srt.RoleUnknown {
-			c.closeConnection(conn)
-		}
+	case conn.Role == srt.RoleUnknown:
+	case s == nil || s.ID != conn.Buffer || conn.Role == srt.RolePublish && s.publisher != nil:
+		c.closeConnection(conn) // its buffer is no more, or another's
 	case conn.Role == srt.RolePublish:
 		s.publisher, conn.in = conn, s
 	case conn.Role == srt.RolePlay:

@@ -19,6 +19,7 @@ import (
 type connRecord struct {
 	ID        string         `json:"id"`
 	Stream    string         `json:"stream"`
+	Buffer    uint64         `json:"buffer,omitempty"` // id of the stream's buffer, 0 while the role is unknown
 	Role      srt.Role       `json:"role"`
 	Peer      string         `json:"peer"`
 	Local     string         `json:"local"`
@@ -36,7 +37,7 @@ type connection struct {
 	closing time.Time
 	over    bool
 	seems   srt.Role // of a connection whose role is unknown: what it has shown
-	hello   srt.Hello
+	adopted bool     // an earlier controller may have died before it gave the buffer
 	stats   srt.ConnStats
 }
 
@@ -57,11 +58,11 @@ func (c *Controller) newConnection(req *srt.Request, d decision) *connection {
 	return conn
 }
 
-// assign makes an idle process the process of a connection and tells the listener to hand the caller over.
-func (c *Controller) assign(p *process, conn *connection, req srt.Request) {
+// assign makes an idle process the process of a connection and tells the listener to hand the caller over. It
+// returns false, and the process is ended, where the process can't take it.
+func (c *Controller) assign(p *process, conn *connection, a asked) bool {
 	conn.proc, p.conn, p.Conn = p, conn, &conn.connRecord
-	conn.hello = srt.Hello{PID: p.PID}
-	c.record(p)
+	c.record(p) // before it has any right
 	latency := strconv.FormatInt(time.Duration(c.Config.SRT.Latency).Milliseconds(), 10)
 	configure := srt.Configure{
 		Conn: conn.ID, Stream: conn.Stream, Role: conn.Role, DecideMS: decideTime,
@@ -71,13 +72,15 @@ func (c *Controller) assign(p *process, conn *connection, req srt.Request) {
 	if conn.in != nil {
 		files = append(files, conn.in.file(conn.Role))
 	}
-	listener := c.single(roleListener)
-	if err := p.ctl.Send(srt.MsgConfigure, configure, files...); err != nil || listener == nil {
+	if err := p.ctl.Send(srt.MsgConfigure, configure, files...); err != nil {
+		conn.proc, p.conn, p.Conn = nil, nil, nil
+		c.log.Warn("a connection process does not take its caller", "pid", p.PID, "error", err)
 		p.kill()
-		return
+		return false
 	}
-	_ = listener.ctl.Send(srt.MsgVerdict, srt.Verdict{ID: req.ID, Child: p.ID})
+	c.answer(a, srt.Verdict{Child: p.ID})
 	c.log.Debug("an SRT caller gets a process", "conn", conn.ID, "stream", conn.Stream, "peer", conn.Peer, "pid", p.PID)
+	return true
 }
 
 // file is the descriptor of the buffer that a role has a right to.
@@ -138,7 +141,7 @@ func (c *Controller) heardConnection(p *process, m control.Message) error {
 		if err := m.Decode(&failed); err != nil {
 			return err
 		}
-		c.connectionFailed(conn, failed)
+		c.connectionFailed(p, failed)
 	default:
 		return fmt.Errorf("%w: unknown type %s", control.ErrMalformed, clip(m.Type, 32))
 	}
@@ -146,12 +149,8 @@ func (c *Controller) heardConnection(p *process, m control.Message) error {
 }
 
 func (c *Controller) saidHello(p *process, hello srt.Hello) {
-	hello.PID = p.PID // what the kernel says counts
-	hello.LibSRT = clip(hello.LibSRT, 32)
-	if p.conn != nil {
-		p.conn.hello = hello
-	}
-	c.reportMissing(p.Role, hello.Missing)
+	p.hello = srt.Hello{PID: p.PID, LibSRT: clip(hello.LibSRT, 32), Sandbox: clipAll(hello.Sandbox), Missing: clipAll(hello.Missing)}
+	c.reportMissing(p.Role, p.hello.Missing)
 	if p.ready {
 		return
 	}
@@ -162,6 +161,10 @@ func (c *Controller) saidHello(p *process, hello srt.Hello) {
 }
 
 func (c *Controller) connected(conn *connection, connected srt.Connected) {
+	if conn.Connected != nil {
+		return // told before, to an earlier controller
+	}
+	connected.Peer = conn.Peer
 	connected.PeerSRT, connected.Filter = clip(connected.PeerSRT, 32), clip(connected.Filter, 128)
 	conn.Connected = &connected
 	c.record(conn.proc)
@@ -171,7 +174,14 @@ func (c *Controller) connected(conn *connection, connected srt.Connected) {
 
 // directed lets a connection whose role has shown itself into its stream, or ends it.
 func (c *Controller) directed(conn *connection, role srt.Role) {
-	if conn.Role != srt.RoleUnknown || conn.in != nil || (role != srt.RolePublish && role != srt.RolePlay) {
+	if role != srt.RolePublish && role != srt.RolePlay || !conn.closing.IsZero() || c.stopping {
+		return
+	}
+	if conn.in != nil && conn.Role == role && conn.adopted {
+		conn.adopted = false
+		c.grant(conn)
+	}
+	if conn.Role != srt.RoleUnknown || conn.in != nil {
 		return
 	}
 	s := c.streams[conn.Stream]
@@ -213,8 +223,14 @@ func (c *Controller) admit(conn *connection, role srt.Role) {
 	}
 	conn.Role = role
 	c.record(conn.proc)
-	if err := conn.proc.ctl.Send(srt.MsgBuffer, srt.Buffer{Role: role}, conn.in.file(role)); err != nil {
-		conn.proc.kill()
+	c.log.Info("an SRT connection has shown its role", "conn", conn.ID, "stream", conn.Stream, "role", roleName(role), "peer", conn.Peer)
+	c.grant(conn)
+}
+
+// grant hands a connection that has shown its role the buffer of its stream.
+func (c *Controller) grant(conn *connection) {
+	if err := conn.proc.ctl.Send(srt.MsgBuffer, srt.Buffer{Role: conn.Role}, conn.in.file(conn.Role)); err != nil {
+		c.putDown(conn.proc, "it does not take its buffer")
 	}
 }
 
@@ -244,11 +260,11 @@ func (c *Controller) sweepConnections(now time.Time) {
 		switch {
 		case conn.proc == nil:
 		case !conn.closing.IsZero() && now.Sub(conn.closing) > closeTime:
-			conn.proc.kill()
+			c.putDown(conn.proc, "its connection did not end in time")
 		case conn.Role == srt.RoleUnknown && conn.closing.IsZero() && now.Sub(conn.Since) > undecidedTime:
 			c.turnAway(conn, srt.RejectNotFound, "nobody publishes the stream, and it does not either")
 		case conn.Connected == nil && now.Sub(conn.Since) > handshakeMax:
-			conn.proc.kill()
+			c.putDown(conn.proc, "its caller did not connect in time")
 		}
 	}
 }
@@ -259,11 +275,15 @@ var failReasons = map[string]bool{
 	srt.FailBuffer: true, srt.FailStreamEnd: true, srt.FailController: true, srt.FailInternal: true,
 }
 
-func (c *Controller) connectionFailed(conn *connection, failed srt.Failed) {
+func (c *Controller) connectionFailed(p *process, failed srt.Failed) {
+	if p.failed {
+		return
+	}
+	p.failed = true
+	conn := p.conn
 	if !failReasons[failed.Reason] {
 		failed.Reason = srt.FailInternal
 	}
-	conn.proc.failed = true
 	c.failures[failed.Reason]++
 	level := slog.LevelInfo
 	if failed.Reason == srt.FailInternal || failed.Reason == srt.FailBuffer {
@@ -271,8 +291,8 @@ func (c *Controller) connectionFailed(conn *connection, failed srt.Failed) {
 	}
 	c.log.Log(context.Background(), level, "SRT connection ends", "conn", conn.ID, "stream", conn.Stream, "role", roleName(conn.Role), "peer", conn.Peer,
 		"reason", failed.Reason, "detail", clip(failed.Detail, 500))
-	if failed.Reason == srt.FailBuffer && conn.in != nil {
-		conn.in.corrupt = true
+	if s := conn.in; failed.Reason == srt.FailBuffer && s != nil && s.publisher == conn {
+		s.corrupt = true // a viewer's word is none on what others see
 	}
 }
 
@@ -280,20 +300,17 @@ func (c *Controller) connectionFailed(conn *connection, failed srt.Failed) {
 func (c *Controller) connectionEnded(p *process, status string) {
 	conn := p.conn
 	if conn == nil {
-		c.leavePool(p)
 		if !c.stopping {
 			c.log.Warn("an idle connection process has ended", "pid", p.PID, "status", status, "stderr", p.lastWords())
 			c.restarts[string(roleConnection)]++
-			if !p.ready {
-				c.pausePool()
-			}
 		}
+		c.idleDied(p)
 		c.fillPool()
 		return
 	}
 	if !p.failed {
 		if status != "" && status != "exit status 0" && !p.killed {
-			c.failures["crash"]++
+			c.failures[srt.FailCrash]++
 			c.log.Error("an SRT connection process has died", "conn", conn.ID, "stream", conn.Stream, "role", roleName(conn.Role), "peer", conn.Peer,
 				"pid", p.PID, "status", status, "stderr", p.lastWords())
 		} else {
@@ -328,24 +345,26 @@ func (c *Controller) dropConnection(conn *connection) {
 	}
 }
 
-// childLog passes on a line of a connection process, bounded.
+var childLevels = map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}
+
+// childLog passes on a line of a process, bounded.
 func (c *Controller) childLog(p *process, m control.Message) error {
 	var l srt.Log
 	if err := m.Decode(&l); err != nil {
 		return err
 	}
-	level := slog.LevelInfo
-	if err := level.UnmarshalText([]byte(clip(l.Level, 8))); err != nil {
+	level, known := childLevels[l.Level]
+	if !known {
 		level = slog.LevelInfo
 	}
-	attrs := []any{"text", clip(l.Text, 500), "pid", p.PID}
+	attrs := []any{"text", clip(l.Text, 500), "role", p.Role, "pid", p.PID}
 	if p.conn != nil {
 		attrs = append(attrs, "conn", p.conn.ID, "stream", p.conn.Stream, "peer", p.conn.Peer)
 	}
 	if l.Count > 1 {
 		attrs = append(attrs, "times", l.Count)
 	}
-	c.log.Log(context.Background(), level, "connection process", attrs...)
+	p.lines.log(c.log, level, "a process says", attrs...)
 	return nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"sync"
 	"time"
 
@@ -62,6 +63,8 @@ type Controller struct {
 	failures    map[string]uint64
 	singles     map[role]*single
 	malformed   *slogLimiter
+	refusals    lines
+	stateFile   string
 	reported    map[role]bool
 	stopping    bool
 }
@@ -75,18 +78,9 @@ type serverRecord struct {
 // Run serves until the guardian says otherwise or ctx ends, and leaves no process behind then. The control socket is
 // the one that the guardian gave this process.
 func (c *Controller) Run(ctx context.Context, ctl *control.Conn, log *slog.Logger) error {
-	c.log = log
-	c.store = guardian.NewClient(ctl)
-	c.processes = map[uint64]*process{}
-	c.streams = map[string]*stream{}
-	c.connections = map[string]*connection{}
-	c.restarts = map[string]uint64{}
-	c.rejects = map[int]uint64{}
-	c.failures = map[string]uint64{}
-	c.singles = map[role]*single{roleHTTP: {}, roleListener: {}}
-	c.malformed = newLimiter(log)
-	c.reported = map[role]bool{}
-	c.lastID = uint64(time.Now().UnixNano())
+	c.init(ctl, log)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	held, stored, err := c.store.Load()
 	if err != nil {
 		return err
@@ -96,7 +90,7 @@ func (c *Controller) Run(ctx context.Context, ctl *control.Conn, log *slog.Logge
 	}
 	c.mu.Lock()
 	c.adopt(held, stored)
-	err = c.startAll()
+	err = c.startAll(ctx, stored.Starts == 1)
 	c.mu.Unlock()
 	if err != nil {
 		c.shutdown()
@@ -105,16 +99,38 @@ func (c *Controller) Run(ctx context.Context, ctl *control.Conn, log *slog.Logge
 	return c.serve(ctx, stored)
 }
 
-func (c *Controller) startAll() error {
+// init makes what the controller keeps.
+func (c *Controller) init(ctl *control.Conn, log *slog.Logger) {
+	c.log = log
+	c.store = guardian.NewClient(ctl)
+	c.processes = map[uint64]*process{}
+	c.streams = map[string]*stream{}
+	c.connections = map[string]*connection{}
+	c.zeroCounters()
+	c.singles = map[role]*single{roleHTTP: {}, roleListener: {}}
+	c.malformed = newLimiter(log)
+	c.reported = map[role]bool{}
+	c.lastID = uint64(time.Now().UnixNano())
+}
+
+// startAll starts what does not run yet. Only the first controller gives up over it: with a later one that would
+// end everybody's media.
+func (c *Controller) startAll(ctx context.Context, first bool) error {
+	if _, err := exec.LookPath(c.Helper); err != nil && first {
+		return fmt.Errorf("brume-srt is needed beside brume: %w", err)
+	}
 	for r := range c.singles {
-		if c.single(r) == nil {
-			if err := c.startSingle(r); err != nil {
-				return err
-			}
+		if c.single(r) != nil {
+			continue
+		}
+		if !first {
+			c.tryStart(r)
+		} else if err := c.startSingle(r); err != nil {
+			return err
 		}
 	}
 	c.fillPool()
-	go c.askLibSRT()
+	go c.askLibSRT(ctx)
 	return nil
 }
 
@@ -122,8 +138,9 @@ func (c *Controller) serve(ctx context.Context, stored guardian.Stored) error {
 	server := api.NewServer(api.New(c, api.Options{Version: c.Version, Pages: c.Front, Log: c.log}), c.log)
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(c.sockets.api) }()
+	defer server.Close()
 	words := make(chan control.Message)
-	go c.hearGuardian(words)
+	go c.hearGuardian(ctx, words)
 	if err := c.store.Ready(); err != nil {
 		return err
 	}
@@ -131,7 +148,6 @@ func (c *Controller) serve(ctx context.Context, stored guardian.Stored) error {
 	if c.Started != nil && stored.Starts == 1 {
 		c.Started(c.sockets.srtAddress, c.sockets.httpAddress, c.sockets.api.Addr().String())
 	}
-	defer server.Close()
 	tick := time.NewTicker(monitorInterval)
 	defer tick.Stop()
 	for {
@@ -163,14 +179,18 @@ func (c *Controller) serve(ctx context.Context, stored guardian.Stored) error {
 	}
 }
 
-func (c *Controller) hearGuardian(words chan<- control.Message) {
+func (c *Controller) hearGuardian(ctx context.Context, words chan<- control.Message) {
 	defer close(words)
 	for {
 		m, err := c.store.Recv()
 		if err != nil {
 			return
 		}
-		words <- m
+		select {
+		case words <- m:
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 
@@ -229,6 +249,7 @@ func (c *Controller) heard(p *process, m control.Message, err error) {
 	if c.processes[p.ID] != p {
 		return
 	}
+	p.quiet = 0
 	if err == nil {
 		switch p.Role {
 		case roleHTTP:
@@ -299,7 +320,8 @@ func (c *Controller) singleEnded(p *process, status string) {
 	}
 	c.restarts[string(p.Role)]++
 	c.saveServer()
-	c.log.Error("a process has ended; starting another", "role", p.Role, "pid", p.PID, "status", status, "in", s.backoff)
+	c.sweepPool(time.Now()) // who waited by word of this listener can't be handed over
+	c.log.Error("a process has ended; starting another", "role", p.Role, "pid", p.PID, "status", status, "in", s.backoff.String())
 	time.AfterFunc(s.backoff, func() { c.restartSingle(p.Role) })
 	s.backoff = min(s.backoff*3, lastBackoff)
 }
@@ -307,9 +329,13 @@ func (c *Controller) singleEnded(p *process, status string) {
 func (c *Controller) restartSingle(r role) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.stopping || c.single(r) != nil {
-		return
+	if !c.stopping && c.single(r) == nil {
+		c.tryStart(r)
 	}
+}
+
+// tryStart starts a process, now or later.
+func (c *Controller) tryStart(r role) {
 	if err := c.startSingle(r); err != nil {
 		c.log.Error("can't start a process", "role", r, "error", err)
 		time.AfterFunc(lastBackoff, func() { c.restartSingle(r) })
@@ -330,4 +356,22 @@ type sockets struct {
 	api         net.Listener
 	srtAddress  string
 	httpAddress string
+}
+
+// zeroCounters begins every counter at 0, so that Prometheus sees its first increase.
+func (c *Controller) zeroCounters() {
+	c.restarts = map[string]uint64{"controller": 0}
+	for r := range roles {
+		c.restarts[string(r)] = 0
+	}
+	c.rejects = map[int]uint64{}
+	for _, code := range []int{
+		srt.RejectBadRequest, srt.RejectNotFound, srt.RejectConflict, srt.RejectOverload, srt.RejectUnavailable,
+	} {
+		c.rejects[code] = 0
+	}
+	c.failures = map[string]uint64{srt.FailCrash: 0}
+	for reason := range failReasons {
+		c.failures[reason] = 0
+	}
 }

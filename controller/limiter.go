@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"context"
 	"log/slog"
 	"sync"
 	"time"
@@ -25,4 +26,31 @@ func (l *slogLimiter) warn(text string, err error, attrs ...any) {
 		l.log.Warn(text, append(attrs, "error", err, "times", l.count)...)
 		l.last, l.count = now, 0
 	}
+}
+
+// linesPerSecond bounds the log lines that one source of them may cause.
+const linesPerSecond = 20
+
+// lines bounds log lines that somebody outside causes. The zero value is ready for use.
+type lines struct {
+	budget   *budget
+	unlogged uint64
+}
+
+// log writes a line, or counts it where there were too many.
+func (l *lines) log(log *slog.Logger, level slog.Level, text string, attrs ...any) {
+	if l.budget == nil {
+		l.budget = newBudget(linesPerSecond)
+	}
+	l.budget.refill()
+	if l.budget.left < 1 {
+		l.unlogged++
+		return
+	}
+	l.budget.left--
+	if l.unlogged > 0 {
+		attrs = append(attrs, "unlogged", l.unlogged)
+		l.unlogged = 0
+	}
+	log.Log(context.Background(), level, text, attrs...)
 }

@@ -28,16 +28,19 @@ func (c *Controller) equipListener(p *process) {
 	}
 }
 
-// introduce gives the listener the hand-over socket of an idle process.
-func (c *Controller) introduce(p *process) {
+// introduce gives the listener the hand-over socket of an idle process. A process that it does not
+// take is ended: nobody could hand it a caller.
+func (c *Controller) introduce(p *process) bool {
 	l := c.single(roleListener)
 	if l == nil {
-		return // the next one is told all of them
+		return true // the next one is told all of them
 	}
 	if err := l.ctl.Send(srt.MsgIdle, srt.Idle{Child: p.ID}, p.handover); err != nil {
 		c.malformed.warn("the SRT listener does not take its messages", err, "pid", l.PID)
-		p.kill() // nobody could hand it a caller
+		p.kill()
+		return false
 	}
+	return true
 }
 
 func (c *Controller) heardListener(p *process, m control.Message) error {
@@ -47,7 +50,15 @@ func (c *Controller) heardListener(p *process, m control.Message) error {
 		if err := m.Decode(&req); err != nil {
 			return err
 		}
-		c.requested(p, &req)
+		c.requested(asked{req, p})
+	case srt.MsgNoHandover:
+		var no srt.NoHandover
+		if err := m.Decode(&no); err != nil {
+			return err
+		}
+		if q := c.processes[no.Child]; q != nil && q.Role == roleConnection && q.conn != nil && q.conn.Connected == nil {
+			c.putDown(q, "its caller could not be handed over")
+		}
 	case srt.MsgListenerStats:
 		var stats srt.ListenerStats
 		if err := m.Decode(&stats); err != nil {
@@ -75,9 +86,14 @@ func (c *Controller) reportMissing(r role, missing []string) {
 		return
 	}
 	c.reported[r] = true
-	clipped := slices.Clone(missing[:min(len(missing), 8)])
+	c.log.Warn("the sandbox is weaker than it should be: the kernel lacks a part of it", "role", r, "missing", clipAll(missing))
+}
+
+// clipAll bounds a list that a process tells.
+func clipAll(all []string) []string {
+	clipped := slices.Clone(all[:min(len(all), 16)])
 	for i := range clipped {
 		clipped[i] = clip(clipped[i], 100)
 	}
-	c.log.Warn("the sandbox is weaker than it should be: the kernel lacks a part of it", "role", r, "missing", clipped)
+	return clipped
 }

@@ -20,7 +20,7 @@ func (c *Controller) monitor(now time.Time) {
 		return
 	}
 	for _, s := range c.streams {
-		s.look(now)
+		c.lookAt(s, now)
 		c.age(s, now)
 		if s.publisher != nil && s.info.State == buffer.Live {
 			c.admitEarly(s.Stream)
@@ -28,6 +28,7 @@ func (c *Controller) monitor(now time.Time) {
 	}
 	c.sweepPool(now)
 	c.sweepConnections(now)
+	c.sweepProcesses()
 	c.catchUpHTTP()
 	c.fillPool()
 }
@@ -44,6 +45,21 @@ type rates struct {
 }
 
 func (r *rates) reset(head uint64) { *r = rates{next: head} }
+
+// lookAt looks at a stream and does what can't wait.
+func (c *Controller) lookAt(s *stream, now time.Time) {
+	s.look(now)
+	if s.Live == nil && s.info.State == buffer.Live {
+		s.Live = &now
+		if err := c.store.Update(kindBuffer, s.key(), s.bufferRecord); err != nil {
+			c.log.Error("the store did not take a stream's record", "stream", s.Stream, "error", err)
+		}
+	}
+	if s.corrupt && s.publisher != nil && s.publisher.closing.IsZero() {
+		c.log.Error("the stream's buffer is not sound; ending its publisher", "stream", s.Stream, "conn", s.publisher.ID, "peer", s.publisher.Peer)
+		c.closeConnection(s.publisher)
+	}
+}
 
 // look reads the index entries that came since the last look.
 func (s *stream) look(now time.Time) {
@@ -69,9 +85,6 @@ func (s *stream) look(now time.Time) {
 		s.rates.held = stat.Sys().(*syscall.Stat_t).Blocks * 512
 	}
 	s.readTracks()
-	if s.Live == nil && info.State == buffer.Live {
-		s.Live = &now
-	}
 }
 
 // read adds up the bytes of new entries by track.

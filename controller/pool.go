@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"slices"
 	"time"
 
 	"brume/srt"
@@ -11,8 +12,7 @@ const (
 	maxStarting  = 8               // processes being started at once
 	maxWaiting   = 1024            // callers that wait for a process
 	waitingTime  = 4 * time.Second // a caller gives up about then
-	startTime    = 5 * time.Second // for a process to say hello
-	poolPause    = time.Second     // after a process that ended before its hello
+	poolPause    = time.Second     // after a process that ended before its hello, or too many that ended idle
 	decideTime   = 300             // ms of silence that make a caller without a stated mode a viewer
 	handshakeMax = 10 * time.Second
 )
@@ -22,11 +22,12 @@ type pool struct {
 	idle    []*process
 	waiting []waiting
 	paused  time.Time // no start before
+	died    time.Time // when one last ended idle
 }
 
 // waiting is an admitted caller for whom no idle process was left.
 type waiting struct {
-	req   srt.Request
+	asked
 	conn  *connection
 	since time.Time
 }
@@ -61,17 +62,31 @@ func (c *Controller) pausePool() {
 	})
 }
 
+// idleDied forgets a process that ended without a connection. The first is replaced at once, but not one after another.
+func (c *Controller) idleDied(p *process) {
+	c.leavePool(p)
+	now := time.Now()
+	if !p.ready || now.Sub(c.pool.died) < poolPause {
+		c.pausePool()
+	}
+	c.pool.died = now
+}
+
 // idleChild takes a process that has just said hello into the pool, or gives it to who waits longest.
 func (c *Controller) idleChild(p *process) {
-	c.introduce(p)
+	if !c.introduce(p) {
+		return
+	}
+	now := time.Now()
 	for len(c.pool.waiting) > 0 {
 		w := c.pool.waiting[0]
 		c.pool.waiting = c.pool.waiting[1:]
-		if w.conn.over || time.Since(w.since) > waitingTime {
-			c.dropConnection(w.conn)
+		if !c.stillWaits(&w, now) {
 			continue
 		}
-		c.assign(p, w.conn, w.req)
+		if !c.assign(p, w.conn, w.asked) {
+			c.pool.waiting = slices.Insert(c.pool.waiting, 0, w)
+		}
 		c.fillPool()
 		return
 	}
@@ -80,13 +95,15 @@ func (c *Controller) idleChild(p *process) {
 }
 
 // place gives an admitted caller a process, now or as soon as one is ready.
-func (c *Controller) place(conn *connection, req srt.Request) {
-	if n := len(c.pool.idle); n > 0 {
+func (c *Controller) place(conn *connection, a asked) {
+	placed := false
+	for n := len(c.pool.idle); n > 0 && !placed; n = len(c.pool.idle) {
 		p := c.pool.idle[n-1]
 		c.pool.idle = c.pool.idle[:n-1]
-		c.assign(p, conn, req)
-	} else {
-		c.pool.waiting = append(c.pool.waiting, waiting{req, conn, time.Now()})
+		placed = c.assign(p, conn, a)
+	}
+	if !placed {
+		c.pool.waiting = append(c.pool.waiting, waiting{a, conn, time.Now()})
 	}
 	c.fillPool()
 }
@@ -100,20 +117,30 @@ func (c *Controller) leavePool(p *process) {
 	}
 }
 
-// sweepPool gives up callers that waited too long and processes that never came up.
+// sweepPool gives up callers that waited too long.
 func (c *Controller) sweepPool(now time.Time) {
-	kept := c.pool.waiting[:0]
-	for _, w := range c.pool.waiting {
-		if w.conn.over || now.Sub(w.since) > waitingTime {
-			c.dropConnection(w.conn)
-		} else {
-			kept = append(kept, w)
+	all := c.pool.waiting
+	c.pool.waiting = nil
+	for i := range all {
+		if c.stillWaits(&all[i], now) {
+			c.pool.waiting = append(c.pool.waiting, all[i])
 		}
 	}
-	c.pool.waiting = kept
-	for _, p := range c.processes {
-		if p.Role == roleConnection && !p.ready && now.Sub(p.Started) > startTime {
-			p.kill()
-		}
+}
+
+// stillWaits tells whether a caller may still get a process. Who may not is answered and forgotten.
+func (c *Controller) stillWaits(w *waiting, now time.Time) bool {
+	switch {
+	case w.conn.over:
+		return false
+	case c.processes[w.by.ID] != w.by: // nobody would hand it over
+	case !w.conn.closing.IsZero():
+		c.refused(w.asked, srt.RejectUnavailable, "the connection was ended before it began")
+	case now.Sub(w.since) > waitingTime:
+		c.refused(w.asked, srt.RejectOverload, "no process was ready in time")
+	default:
+		return true
 	}
+	c.dropConnection(w.conn)
+	return false
 }

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"brume/control"
+	"brume/srt"
 )
 
 // role is what a process is for.
@@ -67,9 +68,26 @@ type process struct {
 	own      bool     // a child of this process, not of an earlier controller
 	ready    bool     // has said hello
 	conn     *connection
-	killed   bool // we ended it by force
-	failed   bool // it said why it ends
+	hello    srt.Hello     // of a connection process
+	gone     chan struct{} // closed when it has ended
+	mute     bool          // it has closed its control socket
+	age      int           // ticks of the monitor since this controller has it
+	quiet    int           // ticks since it was last heard
+	lines    lines         // that it may log
+	killed   bool          // we ended it by force
+	failed   bool          // it said why it ends
 }
+
+// Bounds of a process, in ticks of the monitor and not in time: what a controller that was itself stopped did not hear
+// is nobody's fault.
+const (
+	startTicks  = int(10 * time.Second / monitorInterval) // until its hello
+	silentTicks = int(10 * time.Second / monitorInterval) // between two words of one that reports every second
+	muteTicks   = int(time.Second / monitorInterval)      // between the end of its control socket and its own
+)
+
+// lastWordsTime bounds the reading of what a process that has ended had still said.
+const lastWordsTime = 250 * time.Millisecond
 
 // spawn starts a process and puts it into the store: the control socket before the start, so that no
 // process is ever running that a next controller could not find.
@@ -128,8 +146,14 @@ func (c *Controller) command(r role) []string {
 }
 
 func (p *process) fork(argv []string, stderr *os.File, files []*os.File) error {
-	fds := []uintptr{0, 1}
-	for _, f := range append([]*os.File{stderr}, files...) {
+	// Neither the operator's terminal nor what the server's output goes to.
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer null.Close()
+	var fds []uintptr
+	for _, f := range append([]*os.File{null, null, stderr}, files...) {
 		fd, err := control.Descriptor(f)
 		if err != nil {
 			return err
@@ -142,16 +166,19 @@ func (p *process) fork(argv []string, stderr *os.File, files []*os.File) error {
 	if err != nil {
 		return fmt.Errorf("start %s: %w", argv[0], err)
 	}
-	if pidfd < 0 {
-		_ = unix.Kill(pid, unix.SIGKILL)
-		return errors.New("this kernel has no pidfd; Linux 5.10 or newer is needed")
-	}
 	p.PID = pid
-	// Not blocking, so that the runtime waits for it without a thread.
-	if err := unix.SetNonblock(pidfd, true); err != nil {
+	if pidfd >= 0 {
+		// Not blocking, so that the runtime waits for it without a thread.
+		err = unix.SetNonblock(pidfd, true)
+		p.pidfd = os.NewFile(uintptr(pidfd), "pidfd")
+	} else {
+		err = errors.New("this kernel has no pidfd; Linux 5.10 or newer is needed")
+	}
+	if err != nil {
+		_ = unix.Kill(pid, unix.SIGKILL)
+		p.reap()
 		return fmt.Errorf("watch process %d: %w", pid, err)
 	}
-	p.pidfd = os.NewFile(uintptr(pidfd), "pidfd")
 	return nil
 }
 
@@ -213,24 +240,32 @@ func (p *process) kill() {
 	}
 }
 
+// alive tells whether the process has not ended yet. It knows before ended is called.
+func (p *process) alive() bool {
+	fd, err := control.Descriptor(p.pidfd)
+	if err != nil {
+		return true
+	}
+	poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	n, err := unix.Poll(poll, 0)
+	return err != nil || n == 0
+}
+
 // attend hears what a process says, and its end, until it ends.
 func (c *Controller) attend(p *process) {
 	c.processes[p.ID] = p
+	p.gone = make(chan struct{})
+	heard := make(chan struct{})
 	go func() {
-		budget := newBudget(p.spec.messages)
-		for {
-			m, _, err := p.ctl.Recv()
-			if err != nil && !errors.Is(err, control.ErrMalformed) {
-				return
-			}
-			c.mu.Lock()
-			c.heard(p, m, err)
-			c.mu.Unlock()
-			budget.spend()
-		}
+		defer close(heard)
+		c.hear(p)
 	}()
 	go func() {
 		status, err := p.wait()
+		// Why it ended may still be in its socket.
+		close(p.gone)
+		_ = p.ctl.SetReadDeadline(time.Now().Add(lastWordsTime))
+		<-heard
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		if err != nil {
@@ -239,6 +274,58 @@ func (c *Controller) attend(p *process) {
 		}
 		c.ended(p, status)
 	}()
+}
+
+// hear takes what a process says, no faster than it may talk, until its socket ends.
+func (c *Controller) hear(p *process) {
+	budget := newBudget(p.spec.messages)
+	reset := false
+	for {
+		m, _, err := p.ctl.Recv()
+		if errors.Is(err, io.EOF) && !reset {
+			// unix(7): a process that ends with our words unread resets the socket; its own are still there after that.
+			reset = true
+			continue
+		}
+		c.mu.Lock()
+		if err != nil && !errors.Is(err, control.ErrMalformed) {
+			p.mute = true
+			c.mu.Unlock()
+			return
+		}
+		c.heard(p, m, err)
+		c.mu.Unlock()
+		if pause := budget.spend(); pause > 0 {
+			select {
+			case <-p.gone: // there is no more than its socket holds
+			case <-time.After(pause):
+			}
+		}
+	}
+}
+
+// sweepProcesses ends processes that should have been heard.
+func (c *Controller) sweepProcesses() {
+	for _, p := range c.processes {
+		p.age++
+		p.quiet++
+		switch {
+		case !p.ready && p.age > startTicks:
+			c.putDown(p, "it did not come up")
+		case p.mute && p.quiet > muteTicks:
+			c.putDown(p, "it has closed its control socket")
+		case p.ready && p.quiet > silentTicks && (p.Role != roleConnection || p.conn != nil):
+			c.putDown(p, "nothing is heard of it")
+		}
+	}
+}
+
+// putDown ends a process that does not do as it should.
+func (c *Controller) putDown(p *process, reason string) {
+	if !p.killed {
+		c.log.Error("ending a process by force", "role", p.Role, "pid", p.PID, "reason", reason)
+		p.kill()
+	}
 }
 
 // wait returns how the process ended. Of a process that an earlier controller started only the guardian learns that.
@@ -258,24 +345,27 @@ func (p *process) wait() (string, error) {
 	if !p.own {
 		return "", nil
 	}
+	return p.reap(), nil
+}
+
+// reap collects a child that has ended or is about to.
+func (p *process) reap() string {
 	var status unix.WaitStatus
-	for {
+	_, err := unix.Wait4(p.PID, &status, 0, nil)
+	for err == unix.EINTR {
 		_, err = unix.Wait4(p.PID, &status, 0, nil)
-		if err != unix.EINTR {
-			break
-		}
 	}
 	switch {
 	case err != nil:
-		return "", nil
+		return ""
 	case status.Signaled():
-		return "killed by " + unix.SignalName(status.Signal()), nil
+		return "killed by " + unix.SignalName(status.Signal())
 	default:
-		return "exit status " + strconv.Itoa(status.ExitStatus()), nil
+		return "exit status " + strconv.Itoa(status.ExitStatus())
 	}
 }
 
-// lastWords is the end of what the process wrote to its standard error.
+// lastWords is the beginning of what the process wrote to its standard error, where a crash names its cause.
 func (p *process) lastWords() string {
 	if p.stderr == nil {
 		return ""
@@ -285,8 +375,7 @@ func (p *process) lastWords() string {
 	if err != nil && !errors.Is(err, io.EOF) {
 		return ""
 	}
-	text := strings.ToValidUTF8(strings.TrimRight(string(b[:n]), "\x00\n"), "?")
-	return text[:min(len(text), 4000)]
+	return clip(strings.TrimRight(string(b[:n]), "\x00\n"), 4000)
 }
 
 // boundedFile makes a memory file that can't grow beyond size.
@@ -318,11 +407,15 @@ func newBudget(perSecond float64) *budget {
 	return &budget{perSecond: perSecond, left: perSecond, last: time.Now()}
 }
 
-func (b *budget) spend() {
+// spend takes one from the budget and tells how long to wait after it.
+func (b *budget) spend() time.Duration {
+	b.refill()
+	b.left--
+	return time.Duration(max(-b.left, 0) / b.perSecond * float64(time.Second))
+}
+
+func (b *budget) refill() {
 	now := time.Now()
 	b.left = min(b.perSecond, b.left+now.Sub(b.last).Seconds()*b.perSecond)
 	b.last = now
-	if b.left--; b.left < 0 {
-		time.Sleep(time.Duration(-b.left / b.perSecond * float64(time.Second)))
-	}
 }

@@ -68,7 +68,19 @@ func (c *Controller) socket(held []guardian.Handed, name string, address config.
 }
 
 // listenSRT gives the sockets to the user that the listener becomes in its sandbox.
-func listenSRT(address string) ([]*os.File, error) { return listener.Listen(address, sandbox.UID) }
+func listenSRT(address string) ([]*os.File, error) {
+	files, err := listener.Listen(address)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range files {
+		if err := sandbox.Give(f); err != nil {
+			closeFiles(files)
+			return nil, err
+		}
+	}
+	return files, nil
+}
 
 func upper(s string) string {
 	b := []byte(s)
@@ -120,14 +132,12 @@ func closeFiles(files []*os.File) {
 	}
 }
 
-// stateFile tells scripts where this server listens; it lives as long as the server.
-func (c *Controller) stateFile() string {
-	return filepath.Join(string(c.Config.RuntimeDir), "brume-"+strconv.Itoa(os.Getppid())+".json")
-}
-
+// writeStateFile tells scripts where this server listens. The file is the guardian's, whose pid it has in its name.
 func (c *Controller) writeStateFile() {
+	server := os.Getppid()
+	c.stateFile = filepath.Join(string(c.Config.RuntimeDir), "brume-"+strconv.Itoa(server)+".json")
 	state := map[string]any{
-		"pid": os.Getppid(), "version": c.Version,
+		"pid": server, "version": c.Version,
 		"srt": c.sockets.srtAddress, "http": c.sockets.httpAddress, "api": c.sockets.api.Addr().String(),
 	}
 	b, err := json.Marshal(state)
@@ -135,11 +145,11 @@ func (c *Controller) writeStateFile() {
 		err = os.MkdirAll(string(c.Config.RuntimeDir), 0o755)
 	}
 	if err == nil {
-		err = os.WriteFile(c.stateFile(), append(b, '\n'), 0o644)
+		err = os.WriteFile(c.stateFile, append(b, '\n'), 0o644)
 	}
 	if err != nil {
 		c.log.Warn("can't write the file that tells where the server listens", "error", err)
 	}
 }
 
-func (c *Controller) removeStateFile() { _ = os.Remove(c.stateFile()) }
+func (c *Controller) removeStateFile() { _ = os.Remove(c.stateFile) }

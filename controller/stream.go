@@ -33,11 +33,11 @@ type stream struct {
 	reader    *buffer.Reader
 	publisher *connection
 	players   map[*connection]bool
-	takeover  *srt.Request // a publisher that waits for its old connection to end
-	successor *connection  // the same, of one that was accepted before its role was known
-	gone      time.Time    // since when the publisher is away
-	over      time.Time    // since when the stream is over for good
-	corrupt   bool         // the buffer can't be trusted any more
+	takeover  *asked      // a publisher that waits for its old connection to end
+	successor *connection // the same, of one that was accepted before its role was known
+	gone      time.Time   // since when the publisher is away
+	over      time.Time   // since when the stream is over for good
+	corrupt   bool        // the buffer can't be trusted any more
 
 	info     buffer.Info
 	moved    time.Time // when the last unit came in
@@ -65,7 +65,14 @@ func (s *stream) taken(now time.Time) bool {
 	if s.holder() == nil {
 		return false
 	}
-	return s.takeover != nil || s.successor != nil || s.publisher.proc == nil || now.Sub(s.moved) < silence
+	if s.takeover != nil || s.successor != nil || s.publisher.proc == nil {
+		return true
+	}
+	// The monitor may be late.
+	if info, err := s.reader.Info(); err == nil && info.Head != s.info.Head {
+		s.moved = now
+	}
+	return now.Sub(s.moved) < silence && s.publisher.proc.alive()
 }
 
 // enter lets a connection into its stream. A publisher's stream is made if it isn't there.
@@ -73,7 +80,7 @@ func (c *Controller) enter(conn *connection, role srt.Role) error {
 	s := c.streams[conn.Stream]
 	if role == srt.RolePlay {
 		s.players[conn] = true
-		conn.in = s
+		conn.in, conn.Buffer = s, s.ID
 		return nil
 	}
 	if s != nil && (!s.over.IsZero() || s.corrupt) {
@@ -90,7 +97,7 @@ func (c *Controller) enter(conn *connection, role srt.Role) error {
 	s.gone = time.Time{}
 	s.moved = time.Now()
 	s.takeover = nil
-	conn.in = s
+	conn.in, conn.Buffer = s, s.ID
 	return nil
 }
 
@@ -102,7 +109,7 @@ func (c *Controller) openStream(name string) (*stream, error) {
 		Window:        time.Duration(cfg.Buffer.Window),
 		SegmentTarget: time.Duration(cfg.Buffer.SegmentTarget),
 		SegmentMax:    time.Duration(cfg.Buffer.SegmentMax),
-		PartTarget:    time.Duration(cfg.Buffer.PartTarget),
+		PartTarget:    partTarget(cfg.Buffer.PartTarget),
 	})
 	if err != nil {
 		return nil, err
@@ -118,6 +125,14 @@ func (c *Controller) openStream(name string) (*stream, error) {
 	}
 	c.tellHTTP(s)
 	return s, nil
+}
+
+// partTarget is the buffer's word for a setting: 0 stands for its default there, and for no parts in a configuration.
+func partTarget(d config.Duration) time.Duration {
+	if d == 0 {
+		return -1
+	}
+	return time.Duration(d)
 }
 
 // newStream takes over a buffer's descriptors.
@@ -136,6 +151,9 @@ func (c *Controller) newStream(r bufferRecord, rw, ro *os.File) (*stream, error)
 	return s, nil
 }
 
+// playOut is how long the viewers of a stream that is over may take to send what they have and to let it be played. They end by themselves.
+const playOut = 8 * time.Second
+
 // publisherLeft ends the epoch that a dead writer left open, and keeps the viewers for the resume time.
 func (c *Controller) publisherLeft(s *stream) {
 	s.publisher = nil
@@ -150,19 +168,16 @@ func (c *Controller) publisherLeft(s *stream) {
 	s.takeover, s.successor = nil, nil
 	switch {
 	case s.corrupt || s.info.State == buffer.Empty:
-		c.endPlayers(s)
 		c.removeStream(s)
 	default:
 		resume := time.Duration(s.cfg.Resume)
-		c.log.Info("the publisher is gone; its viewers are kept", "stream", s.Stream, "for", resume)
+		c.log.Info("the publisher is gone; its viewers are kept", "stream", s.Stream, "for", resume.String())
 	}
 	if successor != nil && !successor.over {
 		c.directed(successor, srt.RolePublish)
 	}
 	if next != nil {
-		if p := c.single(roleListener); p != nil {
-			c.requested(p, next)
-		}
+		c.requested(*next)
 	}
 }
 
@@ -206,7 +221,7 @@ func (c *Controller) age(s *stream, now time.Time) {
 		}
 	}
 	// Viewers play out what they have; a playlist that ended stays for half of the window, in which its segments can be fetched.
-	if now.Sub(s.over) > 2*time.Second {
+	if now.Sub(s.over) > playOut {
 		c.endPlayers(s)
 	}
 	if s.corrupt || now.Sub(s.over) > time.Duration(s.cfg.Buffer.Window)/2 {
@@ -220,10 +235,9 @@ func (c *Controller) endPlayers(s *stream) {
 	}
 }
 
+// removeStream forgets a stream that nobody publishes, and ends who still plays it.
 func (c *Controller) removeStream(s *stream) {
-	if c.streams[s.Stream] == s {
-		delete(c.streams, s.Stream)
-	}
+	c.endPlayers(s)
 	_ = c.store.Remove(kindBuffer, s.key())
 	if p := c.single(roleHTTP); p != nil {
 		_ = p.ctl.Send(httpd.MsgRemove, httpd.Remove{Name: s.Stream, ID: s.ID})

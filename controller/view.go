@@ -169,10 +169,10 @@ func (conn *connection) view() api.Connection {
 	v := api.Connection{
 		ID: conn.ID, Peer: conn.Peer, Local: conn.Local, Stream: conn.Stream, Role: api.Role(roleName(conn.Role)), Protocol: "srt",
 		State: api.ConnectionStarting, Since: conn.Since, Bytes: conn.stats.Bytes, Units: conn.stats.Units, Skipped: conn.stats.Skipped,
-		BufferErrors: conn.stats.BufferErr, Sandbox: conn.hello.Sandbox, Input: conn.stats.Demux,
+		BufferErrors: conn.stats.BufferErr, Input: conn.stats.Demux,
 	}
 	if conn.proc != nil {
-		v.PID = conn.proc.PID
+		v.PID, v.Sandbox = conn.proc.PID, conn.proc.hello.Sandbox
 	}
 	if n := conn.Connected; n != nil {
 		v.State = api.ConnectionConnected
@@ -222,8 +222,8 @@ func (c *Controller) Metrics() api.MetricsSnapshot {
 
 // askLibSRT learns the version of libsrt from the connection program itself, which also tries that
 // the library still makes its handshake cookies as the hand-over needs it.
-func (c *Controller) askLibSRT() {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+func (c *Controller) askLibSRT(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, c.Helper, "selftest")
 	cmd.Env = []string{}
@@ -235,7 +235,7 @@ func (c *Controller) askLibSRT() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.libsrt = api.LibSRT{Version: result.LibSRT, Package: result.Package}
-	if err != nil {
+	if err != nil && !c.stopping {
 		c.log.Error("the self-test of libsrt has failed: SRT callers may not be able to connect; rebuild brume-srt with the libsrt of this release's notes",
 			"libsrt", result.LibSRT, "detail", result.Detail, "error", err)
 	}

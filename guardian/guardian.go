@@ -118,7 +118,7 @@ func (g *Guardian) watch(ctx context.Context) error {
 			if time.Since(g.started) > calm {
 				backoff = firstBackoff
 			}
-			g.Log.Error("the controller has died; streams and viewers go on, starting another", "status", describe(e.status), "in", backoff)
+			g.Log.Error("the controller has died; streams and viewers go on, starting another", "status", describe(e.status), "in", backoff.String())
 			restart.Reset(backoff)
 			backoff = min(backoff*2, lastBackoff)
 		case <-restart.C:

@@ -14,6 +14,7 @@ import (
 
 // TestOneProcessPerConnection kills each kind of process and looks at everybody else.
 func TestKillingAPeersProcessTouchesNobodyElse(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	file := plainClip(t)
 	source := frames(t, file)
@@ -57,6 +58,7 @@ var segmentName = regexp.MustCompile(`(?m)^seg-\d+-\d+\.m4s$`)
 
 // TestHTTPProcessIsReplaced kills it: names continue, and what was fetched before is the same after.
 func TestHTTPProcessIsReplaced(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	file := plainClip(t)
 	s.publish(file, "live")
@@ -95,6 +97,7 @@ func TestHTTPProcessIsReplaced(t *testing.T) {
 
 // TestControllerIsReplaced kills it: media goes on, and the next one knows everybody.
 func TestControllerIsReplaced(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	file := plainClip(t)
 	dir := t.TempDir()
@@ -134,6 +137,7 @@ func TestControllerIsReplaced(t *testing.T) {
 
 // TestListenerIsReplaced kills it: connections go on and new ones come in.
 func TestListenerIsReplaced(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	file := plainClip(t)
 	publisher := s.publish(file, "publish:live")
@@ -149,6 +153,7 @@ func TestListenerIsReplaced(t *testing.T) {
 
 // TestGuardianIsKilled sees that nothing is left then.
 func TestGuardianIsKilled(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.publish(plainClip(t), "publish:live")
 	s.waitState("live", "live")
@@ -158,6 +163,7 @@ func TestGuardianIsKilled(t *testing.T) {
 
 // TestPublisherComesBack keeps viewers over a publisher's pause, in a new epoch.
 func TestPublisherComesBack(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	file := plainClip(t)
 	out := filepath.Join(t.TempDir(), "out.ts")
@@ -181,6 +187,7 @@ func TestPublisherComesBack(t *testing.T) {
 
 // TestStreamEnds goes through the end of a stream: viewers are closed, playlists end, then are gone.
 func TestStreamEnds(t *testing.T) {
+	t.Parallel()
 	s := start(t, "BRUME_RESUME=1s", "BRUME_BUFFER_WINDOW=8s", "BRUME_BUFFER_SEGMENT_MAX=1s")
 	file := plainClip(t)
 	publisher := s.publish(file, "publish:live")
@@ -207,6 +214,7 @@ func TestStreamEnds(t *testing.T) {
 
 // TestSecondPublisherIsRefused with the code that fits, before any process is used.
 func TestSecondPublisherIsRefused(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	file := plainClip(t)
 	first := s.publish(file, "publish:live")
@@ -220,6 +228,7 @@ func TestSecondPublisherIsRefused(t *testing.T) {
 
 // TestSilentPublisherGivesWay to one that comes back.
 func TestSilentPublisherGivesWay(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	file := plainClip(t)
 	first := s.publish(file, "publish:live")
@@ -236,6 +245,7 @@ func TestSilentPublisherGivesWay(t *testing.T) {
 
 // TestDisconnect ends connections by the API.
 func TestDisconnect(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	publisher := s.publish(plainClip(t), "live")
 	s.waitState("live", "live")

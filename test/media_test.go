@@ -3,6 +3,7 @@ package test
 import (
 	"bytes"
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -25,6 +26,11 @@ var clips = struct {
 }{done: map[string]bool{}}
 
 func TestMain(m *testing.M) {
+	// Most tests wait for media in real time and need little CPU; those that need much don't run beside others.
+	flag.Parse()
+	if err := flag.Set("test.parallel", "5"); err != nil {
+		panic(err)
+	}
 	dir, err := os.MkdirTemp("", "brume-clips-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

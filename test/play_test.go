@@ -33,6 +33,7 @@ func (s *server) waitPlayable(stream string) {
 
 // TestEveryOutputIsFrameExact records each output of a source with B-frames and compares its pictures with the source's.
 func TestEveryOutputIsFrameExact(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	file := plainClip(t)
 	source := frames(t, file)
@@ -56,6 +57,7 @@ func TestEveryOutputIsFrameExact(t *testing.T) {
 
 // TestAnUnstatedRoleIsFoundOut publishes and plays with a bare stream name, as the README's first lines do.
 func TestAnUnstatedRoleIsFoundOut(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	file := plainClip(t)
 	s.publish(file, "live")
@@ -97,6 +99,7 @@ func (p *probed) codecs(kind string) []string {
 
 // TestBroadcastSources plays what broadcasters send, at each output.
 func TestBroadcastSources(t *testing.T) {
+	t.Parallel()
 	const h264 = "-c:v libx264 -preset veryfast -pix_fmt yuv420p -b:v 400k "
 	for _, source := range []struct {
 		name, args string
@@ -113,6 +116,7 @@ func TestBroadcastSources(t *testing.T) {
 		{name: "wrap", args: h264 + "-g 30 -bf 2 -c:a aac -output_ts_offset 95433.7", video: "h264", audio: []string{"aac"}},
 	} {
 		t.Run(source.name, func(t *testing.T) {
+			t.Parallel()
 			s := start(t)
 			file := clip(t, source.name, 40, source.args)
 			want := frames(t, file)
@@ -161,6 +165,7 @@ func contains(all []string, one string) bool {
 
 // TestLanguagesAreNamed sees the languages of the audio tracks in the multivariant playlist and the API.
 func TestLanguagesAreNamed(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	file := clip(t, "audios", 40, "-map 0:v -map 1:a -map 1:a -c:v libx264 -preset veryfast -pix_fmt yuv420p -b:v 400k -g 30 -bf 2 -c:a aac -metadata:s:a:0 language=eng -metadata:s:a:1 language=deu")
 	s.publish(file, "live")
@@ -177,6 +182,7 @@ func TestLanguagesAreNamed(t *testing.T) {
 
 // TestResolutionChange publishes a picture that changes its size.
 func TestResolutionChange(t *testing.T) {
+	t.Parallel()
 	small := clip(t, "small", 8, "-c:v libx264 -preset veryfast -g 30 -bf 2 -pix_fmt yuv420p -b:v 300k -c:a aac")
 	large := clip(t, "large", 30, "-vf scale=640:360 -c:v libx264 -preset veryfast -g 30 -bf 2 -pix_fmt yuv420p -b:v 500k -c:a aac -output_ts_offset 8")
 	s := start(t)
@@ -199,6 +205,7 @@ func TestResolutionChange(t *testing.T) {
 
 // TestAudioOnly starts within 3 s and plays.
 func TestAudioOnly(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	file := clip(t, "audio", 60, "-map 1:a -c:a aac -b:a 96k")
 	began := time.Now()
@@ -218,6 +225,7 @@ func TestAudioOnly(t *testing.T) {
 
 // TestUnknownStreams are answered, not waited for.
 func TestUnknownStreams(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	for _, path := range []string{"/hls/nothing/index.m3u8", "/hls/nothing/ts/index.m3u8", "/hls/nothing/v0/seg-1-1.m4s", "/hls/..%2fetc/index.m3u8", "/hls/"} {
 		status, body, _ := s.fetch(path)

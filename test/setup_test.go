@@ -17,6 +17,7 @@ import (
 
 // TestMetricsAreClean lets promtool judge the metrics of a server at work.
 func TestMetricsAreClean(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.publish(plainClip(t), "publish:live")
 	s.waitPlayable("live")
@@ -33,6 +34,7 @@ func TestMetricsAreClean(t *testing.T) {
 
 // TestIPv6 publishes and plays over IPv6, on a server that listens on all addresses.
 func TestIPv6(t *testing.T) {
+	t.Parallel()
 	if _, err := net.ListenPacket("udp6", "[::1]:0"); err != nil {
 		t.Logf("there is no IPv6 here: %v", err)
 		return
@@ -58,6 +60,7 @@ func TestIPv6(t *testing.T) {
 
 // TestNoiseIsCounted publishes what is no transport stream, and one that is damaged.
 func TestNoiseIsCounted(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	file := plainClip(t)
 	good := s.publish(file, "publish:good")
@@ -99,6 +102,7 @@ func TestNoiseIsCounted(t *testing.T) {
 
 // TestTwoInstances run beside each other.
 func TestTwoInstances(t *testing.T) {
+	t.Parallel()
 	a, b := start(t), start(t)
 	a.publish(plainClip(t), "publish:live")
 	a.waitState("live", "live")
@@ -107,6 +111,7 @@ func TestTwoInstances(t *testing.T) {
 
 // TestSetupErrors end the server with a sentence that helps.
 func TestSetupErrors(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	dir := t.TempDir()
 	bad := filepath.Join(dir, "bad.yaml")

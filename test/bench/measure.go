@@ -82,16 +82,16 @@ func (b *bench) connect() ([]figure, error) {
 		}
 		out = append(out, figure{"connect, " + c.name + " caller, idle process, median", ms, "ms", "< 8"})
 	}
-	plain, address, err := plainListener()
+	stop, address, err := plainListener()
 	if err != nil {
 		return nil, err
 	}
-	defer end(plain)
-	ms, err := median(20, 300*time.Millisecond, func() (time.Duration, error) { return connectOnce(address, "x", true) })
+	defer stop()
+	ms, err := median(50, 150*time.Millisecond, func() (time.Duration, error) { return connectOnce(address, "x", true) })
 	if err != nil {
 		return nil, err
 	}
-	return append(out, figure{"connect, blocking caller, srt-live-transmit as listener, median", ms, "ms", "(peer)"}), nil
+	return append(out, figure{"connect, blocking caller, plain listener of libsrt in one process, median", ms, "ms", "(peer)"}), nil
 }
 
 func connectOnce(address, streamID string, blocking bool) (time.Duration, error) {
@@ -102,21 +102,31 @@ func connectOnce(address, streamID string, blocking bool) (time.Duration, error)
 	return d, err
 }
 
-// plainListener is libsrt's own listener, for comparison.
-func plainListener() (*exec.Cmd, string, error) {
+// plainListener is libsrt's own listener in this process, for comparison.
+func plainListener() (stop func(), address string, err error) {
 	c, err := net.ListenPacket("udp4", "127.0.0.1:0")
 	if err != nil {
 		return nil, "", err
 	}
-	address := c.LocalAddr().String()
+	port := c.LocalAddr().(*net.UDPAddr).Port
 	_ = c.Close()
-	cmd := exec.Command("srt-live-transmit", "-q", "srt://"+address+"?mode=listener", "file://con")
-	cmd.Stdout = io.Discard
-	if err := cmd.Start(); err != nil {
+	l := srtgo.NewSrtSocket("127.0.0.1", uint16(port), map[string]string{"transtype": "live", "blocking": "1", "mode": "listener"})
+	if l == nil {
+		return nil, "", errors.New("no SRT socket")
+	}
+	if err := l.Listen(8); err != nil {
 		return nil, "", err
 	}
-	time.Sleep(500 * time.Millisecond)
-	return cmd, address, nil
+	go func() {
+		for {
+			s, _, err := l.Accept()
+			if err != nil {
+				return
+			}
+			s.Close()
+		}
+	}()
+	return l.Close, net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), nil
 }
 
 // firstByte measures from the call of a viewer to its first byte of media.

@@ -1,0 +1,84 @@
+package controller
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"brume/srt"
+)
+
+func TestDecide(t *testing.T) {
+	d := newDesk(t)
+	d.live(d.admitted(1, "publish:taken"))
+	d.live(d.admitted(2, "publish:silent"))
+	d.silent("silent")
+	left := d.admitted(3, "publish:left")
+	d.live(left)
+	d.ends(left, "exit status 0")
+	d.live(d.admitted(4, "publish:over"))
+	d.streams["over"].publisher, d.streams["over"].over = nil, time.Now()
+
+	for _, c := range []struct {
+		id     string
+		reject int
+		stream string
+		role   srt.Role
+	}{
+		{id: "", stream: "live"},
+		{id: "new", stream: "new"},
+		{id: "taken", stream: "taken"}, // decided later, by what it shows
+		{id: "publish:new", stream: "new", role: srt.RolePublish},
+		{id: "#!::r=new,m=publish,u=who", stream: "new", role: srt.RolePublish},
+		{id: "publish:taken", reject: srt.RejectConflict},
+		{id: "publish:silent", stream: "silent", role: srt.RolePublish},
+		{id: "publish:left", stream: "left", role: srt.RolePublish},
+		{id: "publish:over", stream: "over", role: srt.RolePublish},
+		{id: "read:taken", stream: "taken", role: srt.RolePlay},
+		{id: "read:left", stream: "left", role: srt.RolePlay},
+		{id: "read:over", reject: srt.RejectNotFound},
+		{id: "read:new", reject: srt.RejectNotFound},
+		{id: "read:../etc/passwd", reject: srt.RejectBadRequest},
+		{id: "publish:a\x00b", reject: srt.RejectBadRequest},
+		{id: strings.Repeat("a", 600), reject: srt.RejectBadRequest},
+	} {
+		t.Run(clip(c.id, 40), func(t *testing.T) {
+			got := d.decide(&srt.Request{StreamID: c.id})
+			require.Equal(t, c.reject, got.reject, got.reason)
+			if c.reject == 0 {
+				require.Equal(t, c.stream, got.stream)
+				require.Equal(t, c.role, got.role)
+			}
+		})
+	}
+
+	d.pool.waiting = make([]waiting, maxWaiting)
+	require.Equal(t, srt.RejectOverload, d.decide(&srt.Request{StreamID: "publish:new"}).reject)
+	d.pool.waiting = nil
+	d.stopping = true
+	require.Equal(t, srt.RejectUnavailable, d.decide(&srt.Request{StreamID: "publish:new"}).reject)
+}
+
+func TestSecretsAreNotLogged(t *testing.T) {
+	for _, id := range []string{"live?token=hidden", "#!::r=live,m=publish,u=me,s=hidden", "publish:live:me:hidden", "read:../x:hidden", "\xff\xfe"} {
+		require.NotContains(t, loggable(id), "hidden", id)
+	}
+}
+
+func TestClip(t *testing.T) {
+	require.Equal(t, "abc", clip("abcd", 3))
+	require.Equal(t, "a?", clip("aé", 2), "no half of a character")
+	require.Equal(t, "?", clip("\xff\xff", 9))
+	require.Empty(t, clip("", 3))
+}
+
+func TestRefusalsAreCountedAndTheirLogIsBounded(t *testing.T) {
+	d := newDesk(t)
+	for i := range uint64(200) {
+		require.Equal(t, srt.RejectNotFound, d.calls(i+1, "read:nothing").Reject)
+	}
+	require.EqualValues(t, 200, d.rejects[srt.RejectNotFound])
+	require.LessOrEqual(t, strings.Count(d.log.String(), "refused an SRT caller"), 3*linesPerSecond)
+}
