@@ -268,7 +268,7 @@ func (s *server) load(seconds int) float64 {
 
 // viewerMemory measures what each process of a viewer has to itself, idle and with 20 siblings at 4 Mbit/s.
 func (b *bench) viewerMemory() ([]figure, error) {
-	s, err := b.start()
+	s, err := b.start("BRUME_SRT_POOL=20")
 	if err != nil {
 		return nil, err
 	}
@@ -306,7 +306,7 @@ func (b *bench) viewerMemory() ([]figure, error) {
 	}
 	cpu := s.load(b.seconds)
 	return []figure{
-		{"memory of its own, idle connection process, median", idle, "MB", "< 3"},
+		{"memory of its own, idle connection process, 20 of them, median", idle, "MB", "< 3"},
 		{"memory of its own, connection process, 20 viewers at 4 Mbit/s, median", busy, "MB", "< 4"},
 		{"CPU all in, one publisher and 20 viewers of 4 Mbit/s", cpu, "% core", ""},
 	}, nil

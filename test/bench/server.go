@@ -19,16 +19,16 @@ type server struct {
 	srt, http, api string
 }
 
-func (b *bench) start() (*server, error) {
+func (b *bench) start(env ...string) (*server, error) {
 	dir, err := os.MkdirTemp(b.dir, "server-")
 	if err != nil {
 		return nil, err
 	}
 	s := &server{cmd: exec.Command("bin/brume", "serve")}
-	s.cmd.Env = []string{
+	s.cmd.Env = append([]string{
 		"BRUME_SRT_ADDRESS=127.0.0.1:0", "BRUME_HTTP_ADDRESS=127.0.0.1:0", "BRUME_API_ADDRESS=127.0.0.1:0",
 		"BRUME_RUNTIME_DIR=" + dir, "BRUME_DATA_DIR=" + dir, "BRUME_LOG_LEVEL=warn",
-	}
+	}, env...)
 	s.cmd.Stderr = os.Stderr
 	if err := s.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("run make programs first: %w", err)
@@ -43,7 +43,7 @@ func (b *bench) start() (*server, error) {
 		var at map[string]any
 		if json.Unmarshal(raw, &at) == nil {
 			s.srt, s.http, s.api = at["srt"].(string), at["http"].(string), at["api"].(string)
-			time.Sleep(500 * time.Millisecond) // the pool fills
+			time.Sleep(time.Second) // the pool fills
 			return s, nil
 		}
 	}
