@@ -232,5 +232,5 @@ func TestGarbage(t *testing.T) {
 		require.Error(t, err, "%q", id)
 	}
 	require.GreaterOrEqual(t, s.metric("brume_srt_rejects_total", `code="1400"`), 5.0)
-	require.Len(t, s.connections(""), 1)
+	s.eventually(20*time.Second, "only the publisher is left", func() bool { return len(s.connections("")) == 1 })
 }
