@@ -45,7 +45,7 @@ web/dist/.built: web/package.json web/package-lock.json $(shell find web -maxdep
 
 .PHONY: test
 test: test-deps pages programs ## Install what the tests need and run all of them
-	$(GO) test $(RACE) -timeout 20m ./...
+	$(GO) test $(RACE) -count=1 -timeout 20m ./...
 
 .PHONY: lint
 lint: deps pages ## Check format, vet and staticcheck
