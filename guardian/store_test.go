@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
 
 	"brume/control"
 )
@@ -30,12 +31,18 @@ func pipe(t *testing.T) (kept, watch *os.File) {
 	return w, r
 }
 
-// closed tells whether all writers of a pipe are gone.
+// closed tells whether all writers of a pipe are gone. poll(2) looks at the pipe before it looks at the time.
 func closed(t *testing.T, r *os.File) bool {
 	t.Helper()
-	require.NoError(t, r.SetReadDeadline(time.Now().Add(20*time.Millisecond)))
-	_, err := r.Read(make([]byte, 1))
-	return err == io.EOF
+	fd, err := control.Descriptor(r)
+	require.NoError(t, err)
+	poll := []unix.PollFd{{Fd: int32(fd)}}
+	_, err = unix.Poll(poll, 20)
+	for err == unix.EINTR {
+		_, err = unix.Poll(poll, 20)
+	}
+	require.NoError(t, err)
+	return poll[0].Revents&unix.POLLHUP != 0
 }
 
 func told(t *testing.T, s *store) []Handed {
