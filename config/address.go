@@ -42,3 +42,9 @@ func (a *Address) UnmarshalText(text []byte) error {
 	*a = Address(s)
 	return nil
 }
+
+// anyPort tells whether the system chooses the port.
+func (a Address) anyPort() bool {
+	_, port, _ := net.SplitHostPort(string(a))
+	return port == "0"
+}

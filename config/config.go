@@ -16,19 +16,37 @@ type Config struct {
 	Log        Log      `yaml:"log"`
 	Buffer     Buffer   `yaml:"buffer"`
 	Resume     Duration `yaml:"resume"` // how long viewers are kept when the publisher is gone, 0 to 1h
+	Limits     Limits   `yaml:"limits"`
+
+	// Access says who may publish and play what. Without an entry everybody may do everything.
+	Access []Access `yaml:"access"`
 
 	// Streams holds settings by stream name or pattern, each complete: what an entry of
 	// the file leaves out has the general value. Use Config.Stream to look one up.
 	Streams map[Pattern]StreamConfig `yaml:"streams"`
 }
 
-// SRT is what callers over SRT find.
+// SRT is what callers over SRT find: a first port, which the environment can set too, and more of them.
 type SRT struct {
-	Address Address    `yaml:"address"` // UDP address to listen on
-	Stream  StreamName `yaml:"stream"`  // stream of a caller that sends no stream id
-	Latency Duration   `yaml:"latency"` // lowest receive latency, both ways, 0 to 60s
-	Pool    Count      `yaml:"pool"`    // idle connection processes kept ready, 1 to 64
+	Port `yaml:",inline"`
+
+	Pool  Count  `yaml:"pool"`  // idle connection processes kept ready, 1 to 64
+	Ports []Port `yaml:"ports"` // further ports, each complete: what an entry leaves out has the first port's value
 }
+
+// Port is one UDP port and what holds for its callers.
+type Port struct {
+	Address    Address    `yaml:"address"`    // UDP address to listen on
+	Stream     StreamName `yaml:"stream"`     // stream of a caller that sends no stream id
+	Mode       Mode       `yaml:"mode"`       // what its callers may do
+	Latency    Duration   `yaml:"latency"`    // lowest receive latency, both ways, 0 to 60s
+	Passphrase Secret     `yaml:"passphrase"` // that callers have to know, 10 to 79 bytes; empty for none
+	Options    Options    `yaml:"options"`    // of libsrt
+	Networks   []Network  `yaml:"networks"`   // that callers may come from; all where there is none
+}
+
+// AllPorts returns the first port and the others.
+func (s *SRT) AllPorts() []Port { return append([]Port{s.Port}, s.Ports...) }
 
 // HTTP is the port of viewers.
 type HTTP struct {
@@ -58,8 +76,44 @@ type Buffer struct {
 
 // StreamConfig is what holds for one stream.
 type StreamConfig struct {
-	Buffer Buffer   `yaml:"buffer"`
-	Resume Duration `yaml:"resume"` // as Config.Resume
+	Buffer Buffer    `yaml:"buffer"`
+	Resume Duration  `yaml:"resume"` // as Config.Resume
+	SRT    StreamSRT `yaml:"srt"`
+	Raw    Bool      `yaml:"raw"` // keep the transport stream as it came, and send that to SRT players
+
+	// Program is the one of a transport stream with several that is taken; empty for the first.
+	Program Program `yaml:"program"`
+	// Programs are the streams that further programs of the same transport stream go to.
+	Programs map[Program]StreamName `yaml:"programs"`
+}
+
+// StreamSRT is what holds for a stream's connections over SRT, in place of what holds for the port.
+type StreamSRT struct {
+	PublishPassphrase Secret   `yaml:"publish_passphrase"` // of publishers; empty for the port's
+	PlayPassphrase    Secret   `yaml:"play_passphrase"`    // of players; empty for the port's
+	Latency           Duration `yaml:"latency"`            // 0 for the port's
+	Options           Options  `yaml:"options"`            // of libsrt, laid over the port's
+}
+
+// Access lets those who know a user's password or a token, or everybody where neither is set, do something.
+type Access struct {
+	User     Name      `yaml:"user"`
+	Password Secret    `yaml:"password"` // of User
+	Token    Secret    `yaml:"token"`    // a secret without a user
+	Action   Mode      `yaml:"action"`   // publish, play or any
+	Streams  []Pattern `yaml:"streams"`  // all where there is none
+	Networks []Network `yaml:"networks"` // all where there is none
+}
+
+// Limits bound what strangers can use up. 0 means no limit.
+type Limits struct {
+	Connections Count    `yaml:"connections"`  // over SRT, in all
+	PerAddress  Count    `yaml:"per_address"`  // over SRT, of one IPv4 address or IPv6 /64
+	PerStream   Count    `yaml:"per_stream"`   // over SRT, of one stream
+	Handshakes  Count    `yaml:"handshakes"`   // callers that are judged in a second, of one address
+	Pending     Count    `yaml:"pending"`      // callers of one address that have no connection yet
+	ChildMemory Size     `yaml:"child_memory"` // private memory of a connection process, 128MiB to 8GiB
+	ChildCPU    Duration `yaml:"child_cpu"`    // processor time that a connection process may use up without media, 1s to 1h
 }
 
 // Default returns the value of every key that nobody set. RuntimeDir and DataDir are empty
@@ -67,10 +121,13 @@ type StreamConfig struct {
 func Default() *Config {
 	return &Config{
 		SRT: SRT{
-			Address: ":8889",
-			Stream:  "live",
-			Latency: Duration(120 * time.Millisecond),
-			Pool:    4,
+			Port: Port{
+				Address: ":8889",
+				Stream:  "live",
+				Mode:    ModeAny,
+				Latency: Duration(120 * time.Millisecond),
+			},
+			Pool: 4,
 		},
 		HTTP: HTTP{Address: ":8080"},
 		API:  API{Address: "127.0.0.1:4242"},
@@ -82,7 +139,15 @@ func Default() *Config {
 			SegmentMax:    Duration(6 * time.Second),
 			PartTarget:    Duration(500 * time.Millisecond),
 		},
-		Resume:  Duration(10 * time.Second),
+		Resume: Duration(10 * time.Second),
+		Limits: Limits{
+			Connections: 2000,
+			PerAddress:  500,
+			Handshakes:  200,
+			Pending:     128,
+			ChildMemory: 256 * mebibyte,
+			ChildCPU:    Duration(10 * time.Second),
+		},
 		Streams: map[Pattern]StreamConfig{},
 	}
 }

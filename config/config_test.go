@@ -1,6 +1,9 @@
 package config
 
 import (
+	"encoding/json"
+	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -48,7 +51,8 @@ func TestExampleOfStreams(t *testing.T) {
 	tail = "streams:\n" + strings.ReplaceAll(strings.ReplaceAll(tail, "streams: {}\n", ""), "# ", "")
 	c, err := parse(example, []byte(tail), nil)
 	require.NoError(t, err)
-	require.Len(t, c.Streams, 2)
+	require.Len(t, c.Streams, 3)
+	require.Equal(t, map[Program]StreamName{"2": "sport", "Kids HD": "kids"}, c.Stream("mux").Programs)
 	require.Equal(t, Duration(time.Minute), c.Stream("news").Resume)
 	require.Equal(t, 256*Size(megabyte), c.Stream("cam-7").Buffer.Size)
 }
@@ -120,8 +124,8 @@ func TestRefused(t *testing.T) {
 	for _, tc := range []struct{ name, text, want string }{
 		{"unknown key", "srt:\n  adress: :1\n", "f:2:3: srt.adress: unknown key; did you mean address?"},
 		{"unknown key, far off", "http:\n  tls: yes\n", "f:2:3: http.tls: unknown key; the keys here are address"},
-		{"unknown top key", "rtmp: {}\n", "f:1:1: rtmp: unknown key; the keys here are api, buffer"},
-		{"unknown key of a stream", "streams:\n  live:\n    latency: 1s\n", "f:3:5: streams.live.latency: unknown key; the keys here are buffer, resume"},
+		{"unknown top key", "rtmp: {}\n", "f:1:1: rtmp: unknown key; the keys here are access, api, buffer"},
+		{"unknown key of a stream", "streams:\n  live:\n    latency: 1s\n", "f:3:5: streams.live.latency: unknown key; the keys here are buffer, program, programs, raw, resume, srt"},
 		{"no unit", "resume: 10\n", `f:1:9: resume: "10" has no unit; write 10s or 10ms`},
 		{"no duration", "resume: soon\n", `f:1:9: resume: "soon" is not a duration; write one like 10s`},
 		{"negative", "resume: -1s\n", "f:1:9: resume: a duration cannot be negative"},
@@ -142,6 +146,35 @@ func TestRefused(t *testing.T) {
 		{"relative path", "data_dir: data\n", `"data" is a relative path; write one that begins with /`},
 		{"stream name", "srt: {stream: ../etc}\n", `"../etc" cannot be the name of a stream`},
 		{"pattern", "streams: {'a/b': {}}\n", `f:1:11: streams: "a/b" cannot fit the name of a stream`},
+		{"mode", "srt: {mode: both}\n", `srt.mode: "both" is none of any, publish and play`},
+		{"short passphrase", "srt: {passphrase: 'verysecre'}\n", "f:1:7: srt.passphrase: a passphrase has 10 to 79 bytes, and this one has 9"},
+		{"unknown option", "srt: {options: {lossmaxtll: 5}}\n", "f:1:17: srt.options.lossmaxtll: there is no such option of SRT that can be set for a live connection; did you mean lossmaxttl?"},
+		{"option's value", "srt: {options: {lossmaxttl: many}}\n", `srt.options.lossmaxttl: wrong value of SRT option lossmaxttl: "many" is no number`},
+		{"option with a key of its own", "srt: {options: {latency: 5}}\n", "srt.options.latency: the latency has a key of its own"},
+		{"option with keys", "srt: {options: {lossmaxttl: {a: b}}}\n", "srt.options.lossmaxttl: needs one plain value"},
+		{"network", "srt: {networks: [10.0.0.1/8]}\n", `srt.networks.0: "10.0.0.1/8" has bits behind its network; write 10.0.0.0/8`},
+		{"no network", "srt: {networks: [example.org]}\n", `"example.org" is no network`},
+		{"no list", "srt: {networks: 10.0.0.0/8}\n", "f:1:17: srt.networks: needs a list"},
+		{"port without an address", "srt:\n  ports:\n  - stream: a\n", "f:3:5: srt.ports.0: a port needs an address"},
+		{"port twice", "srt:\n  ports:\n  - address: :8889\n", "f:3:5: srt.ports.0.address: the address :8889 is another port's already"},
+		{"port's options", "srt:\n  ports:\n  - {address: ':1', options: {mss: 1}}\n", "srt.ports.0.options.mss: wrong value of SRT option mss"},
+		{"user without a password", "access:\n- user: u\n", "f:2:3: access.0.user: a user needs a password"},
+		{"password without a user", "access:\n- password: p\n", "access.0.password: a password needs a user"},
+		{"user and token", "access:\n- {user: u, password: p, token: t}\n", "access.0.token: an entry has either a user or a token"},
+		{"two passwords", "access:\n- {user: u, password: p}\n- {user: u, password: q}\n", "access.1.password: the user has another password in an entry before"},
+		{"pattern of access", "access:\n- {streams: ['a b']}\n", `access.0.streams.0: "a b" cannot fit the name of a stream`},
+		{"no name", "access:\n- {user: \"a\\tb\", password: p}\n", "a user's name has 1 to 100 bytes and no control characters"},
+		{"long secret", "srt: {passphrase: " + strings.Repeat("x", 513) + "}\n", "a secret has 512 bytes at most"},
+		{"child's memory", "limits: {child_memory: 64MB}\n", "limits.child_memory: 64MB is out of range; write a size from 128MiB to 8GiB"},
+		{"child's time", "limits: {child_cpu: 1ms}\n", "limits.child_cpu: 1ms is out of range"},
+		{"stream's passphrase", "streams: {a: {srt: {play_passphrase: short}}}\n", "streams.a.srt.play_passphrase: a passphrase has 10 to 79 bytes"},
+		{"stream's options", "streams: {a: {srt: {options: {x: 1}}}}\n", "streams.a.srt.options.x: there is no such option"},
+		{"stream's latency", "streams: {a: {srt: {latency: 2m}}}\n", "streams.a.srt.latency: 2m is out of range"},
+		{"neither true nor false", "streams: {a: {raw: 1}}\n", `streams.a.raw: "1" is neither true nor false`},
+		{"program number", "streams: {a: {program: 65536}}\n", "streams.a.program: 65536 is no program number"},
+		{"programs of a pattern", "streams: {'a*': {programs: {1: b}}}\n", "streams.a*.programs: a pattern cannot have programs"},
+		{"programs to one stream", "streams: {a: {programs: {1: a}}}\n", "streams.a.programs.1: the stream a has a program already"},
+		{"program to no stream", "streams: {a: {programs: {1: '/'}}}\n", `streams.a.programs.1: "/" cannot be the name of a stream`},
 		{"section with a value", "srt: 5\n", "f:1:6: srt: needs keys below it"},
 		{"section with a list", "srt: [1]\n", "srt: needs keys below it"},
 		{"file with a list", "- a\n- b\n", "f:1:1: needs keys below it"},
@@ -187,6 +220,8 @@ func TestEnvironmentRefused(t *testing.T) {
 		{"lower case", "BRUME_srt_pool=1", "unknown variable"},
 		{"section", "BRUME_SRT=1", "unknown variable"},
 		{"streams", "BRUME_STREAMS_LIVE_RESUME=1s", "BRUME_STREAMS_LIVE_RESUME: streams can be set in the file only"},
+		{"list", "BRUME_SRT_NETWORKS=::1", "BRUME_SRT_NETWORKS: srt.networks can be set in the file only"},
+		{"secret", "BRUME_SRT_PASSPHRASE=verysecre", "BRUME_SRT_PASSPHRASE: a passphrase has 10 to 79 bytes"},
 		{"wrong value", "BRUME_RESUME=10", `BRUME_RESUME: "10" has no unit`},
 		{"out of range", "BRUME_SRT_POOL=0", "BRUME_SRT_POOL: 0 is out of range"},
 		{"open API", "BRUME_API_ADDRESS=0.0.0.0:4242", "BRUME_API_ADDRESS: the API asks nobody for a password"},
@@ -214,6 +249,8 @@ func TestEveryKeyHasAVariable(t *testing.T) {
 		"srt.address": ":1", "http.address": ":1", "api.address": "127.0.0.1:1", "srt.stream": "x", "srt.pool": "2",
 		"srt.latency": "1s", "runtime_dir": "/r", "data_dir": "/d", "log.level": "warn", "log.format": "json", "buffer.size": "8MB",
 		"buffer.window": "50s", "buffer.segment_target": "2s", "buffer.segment_max": "5s", "buffer.part_target": "300ms", "resume": "3s",
+		"srt.mode": "play", "srt.passphrase": "correct horse", "limits.connections": "10", "limits.per_address": "9", "limits.per_stream": "8",
+		"limits.handshakes": "7", "limits.pending": "6", "limits.child_memory": "512MiB", "limits.child_cpu": "20s",
 	}
 	var env []string
 	for _, key := range keysOf(t) {
@@ -223,10 +260,12 @@ func TestEveryKeyHasAVariable(t *testing.T) {
 	c, err := Load("", env)
 	require.NoError(t, err)
 	require.Equal(t, &Config{
-		SRT: SRT{":1", "x", Duration(time.Second), 2}, HTTP: HTTP{":1"}, API: API{"127.0.0.1:1"},
+		SRT:  SRT{Port: Port{Address: ":1", Stream: "x", Mode: ModePlay, Latency: Duration(time.Second), Passphrase: "correct horse"}, Pool: 2},
+		HTTP: HTTP{":1"}, API: API{"127.0.0.1:1"},
 		RuntimeDir: "/r", DataDir: "/d", Log: Log{"warn", "json"},
 		Buffer:  Buffer{Duration(50 * time.Second), 8 * megabyte, Duration(2 * time.Second), Duration(5 * time.Second), Duration(300 * time.Millisecond)},
 		Resume:  Duration(3 * time.Second),
+		Limits:  Limits{10, 9, 8, 7, 6, 512 * mebibyte, Duration(20 * time.Second)},
 		Streams: map[Pattern]StreamConfig{},
 	}, c)
 }
@@ -290,5 +329,56 @@ func TestStream(t *testing.T) {
 		"xxz": 9, // so too *xz and x*z
 	} {
 		require.Equal(t, Duration(want), c.Stream(name).Resume, name)
+	}
+}
+
+func TestPorts(t *testing.T) {
+	c, err := parse("f", []byte(`
+srt:
+  latency: 300ms
+  passphrase: correct horse
+  options: {lossmaxttl: 40}
+  networks: [10.0.0.0/8, "::1"]
+  ports:
+  - address: ":9001"
+  - {address: "127.0.0.1:0", stream: cam, mode: publish, latency: 0s, passphrase: "", options: {}, networks: []}
+  - {address: "127.0.0.1:0"}
+`), []string{"BRUME_SRT_LATENCY=1s"})
+	require.NoError(t, err)
+	first := c.SRT.Port
+	require.Equal(t, Duration(time.Second), first.Latency)
+	require.Equal(t, Options{"lossmaxttl": "40"}, first.Options)
+	ports := c.SRT.AllPorts()
+	require.Len(t, ports, 4)
+	want := first
+	want.Address = ":9001"
+	require.Equal(t, want, ports[1])
+	require.Equal(t, Port{Address: "127.0.0.1:0", Stream: "cam", Mode: ModePublish}, ports[2])
+
+	require.True(t, Within(first.Networks, netip.MustParseAddr("::ffff:10.1.2.3")))
+	require.True(t, Within(first.Networks, netip.MustParseAddr("::1")))
+	require.False(t, Within(first.Networks, netip.MustParseAddr("::2")))
+	require.True(t, Within(nil, netip.MustParseAddr("fe80::1%eth0")))
+	require.Equal(t, Options{"a": "2", "b": "1"}, Options{"a": "2"}.Over(Options{"a": "1", "b": "1"}))
+	require.True(t, ModeAny.Allows(true) && ModeAny.Allows(false) && ModePublish.Allows(true) && ModePlay.Allows(false))
+	require.False(t, ModePublish.Allows(false) || ModePlay.Allows(true))
+}
+
+// A secret does not come out by accident, not even where it is refused.
+func TestSecretsAreNotShown(t *testing.T) {
+	const text = "srt: {passphrase: %[1]s}\naccess:\n- {user: u, password: %[1]s}\n- {token: %[1]s}\nstreams: {a: {srt: {publish_passphrase: %[1]s}}}\n"
+	c, err := parse("f", fmt.Appendf(nil, text, "verysecret"), nil)
+	require.NoError(t, err)
+	require.Equal(t, "verysecret", string(c.Stream("a").SRT.PublishPassphrase))
+	for _, shown := range []string{fmt.Sprint(c), fmt.Sprintf("%+v", c.SRT), fmt.Sprintf("%#v", c.Access), fmt.Sprintf("%q", c.Access[0].Password)} {
+		require.NotContains(t, shown, "verysecret")
+	}
+	b, err := json.Marshal(c)
+	require.NoError(t, err)
+	require.NotContains(t, string(b), "verysecret")
+	for _, wrong := range []string{"secret123", "'secret123\u0000'", "[secret123]", "{secret123: 1}", "secret123" + strings.Repeat("x", 600)} {
+		_, err := parse("f", fmt.Appendf(nil, text, wrong), []string{"BRUME_SRT_PASSPHRASE=secret123"})
+		require.Error(t, err)
+		require.NotContains(t, err.Error(), "secret123")
 	}
 }

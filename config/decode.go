@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 	"sort"
+	"strconv"
 	"strings"
 
 	"github.com/goccy/go-yaml"
@@ -17,6 +18,9 @@ import (
 
 // maxProblems bounds what is told at once.
 const maxProblems = 50
+
+// mostEntries bounds the entries of all lists.
+const mostEntries = 1000
 
 const secondDocument = "a second document begins here; put everything into one, without ---"
 
@@ -59,7 +63,7 @@ func (d *decoder) parse(text []byte) ast.Node {
 // deep refuses what the parser would spend memory or time on without bound, and what has no
 // use here.
 func deep(tokens token.Tokens) *Error {
-	const mostOpen, mostEntries = 16, 1000
+	const mostOpen = 16
 	open, entries, documents := 0, 0, 0
 	for _, t := range tokens {
 		message := ""
@@ -131,10 +135,90 @@ func (d *decoder) value(node ast.Node, v reflect.Value, key string) {
 		}
 		return
 	}
-	if v.Kind() == reflect.Struct {
+	switch v.Kind() {
+	case reflect.Struct:
 		d.mapping(node, v, key)
+	case reflect.Slice:
+		d.list(node, v, key)
+	case reflect.Map:
+		d.table(node, v, key)
 	}
 }
+
+// list decodes a list's entries, which are leaves or have keys below them. An entry's key is its number, from 0.
+func (d *decoder) list(node ast.Node, v reflect.Value, key string) {
+	var entries []ast.Node
+	switch n := node.(type) {
+	case nil, *ast.NullNode:
+	case *ast.SequenceNode:
+		entries = n.Values
+	default:
+		d.fault(node, key, "needs a list: each entry behind a dash on a line of its own, or all of them in [ ]")
+		return
+	}
+	if len(entries) > mostEntries {
+		d.fault(node, key, fmt.Sprintf("has more than %d entries", mostEntries))
+		return
+	}
+	for i, entry := range entries {
+		at := join(key, strconv.Itoa(i))
+		d.places[at] = begin(entry).Position
+		e := reflect.New(v.Type().Elem()).Elem()
+		d.value(entry, e, at)
+		v.Set(reflect.Append(v, e))
+	}
+}
+
+// begin is the first token of a list's entry.
+func begin(entry ast.Node) *token.Token {
+	switch n := entry.(type) {
+	case *ast.MappingValueNode:
+		return n.Key.GetToken()
+	case *ast.MappingNode:
+		if len(n.Values) > 0 {
+			return begin(n.Values[0])
+		}
+	}
+	return entry.GetToken()
+}
+
+// table decodes a mapping whose keys are free.
+func (d *decoder) table(node ast.Node, v reflect.Value, key string) {
+	for _, pair := range d.pairs(node, key) {
+		name, ok := d.keyName(pair, key)
+		if !ok {
+			continue
+		}
+		k := reflect.New(v.Type().Key())
+		if leaf, ok := k.Interface().(encoding.TextUnmarshaler); ok {
+			if err := leaf.UnmarshalText([]byte(name)); err != nil {
+				d.fault(pair.Key, key, err.Error())
+				continue
+			}
+		} else {
+			k.Elem().SetString(name)
+		}
+		at := join(key, name)
+		d.places[at] = pair.Key.GetToken().Position
+		e := reflect.New(v.Type().Elem()).Elem()
+		if e.Kind() == reflect.String && !reflect.PointerTo(e.Type()).Implements(textUnmarshaler) {
+			text, ok := scalar(pair.Value)
+			if !ok {
+				d.fault(pair.Value, at, "needs one plain value")
+				continue
+			}
+			e.SetString(text)
+		} else {
+			d.value(pair.Value, e, at)
+		}
+		if v.IsNil() {
+			v.Set(reflect.MakeMap(v.Type()))
+		}
+		v.SetMapIndex(k.Elem(), e)
+	}
+}
+
+var textUnmarshaler = reflect.TypeFor[encoding.TextUnmarshaler]()
 
 // streams reads the table of streams. Each entry begins as a copy of the general values.
 func (d *decoder) streams(node ast.Node, c *Config) {
@@ -222,19 +306,33 @@ func join(path, name string) string {
 
 func fieldByKey(v reflect.Value, name string) (reflect.Value, bool) {
 	for i := range v.NumField() {
-		if v.Type().Field(i).Tag.Get("yaml") == name {
+		f := v.Type().Field(i)
+		if f.Anonymous {
+			if field, ok := fieldByKey(v.Field(i), name); ok {
+				return field, true
+			}
+		} else if f.Tag.Get("yaml") == name {
 			return v.Field(i), true
 		}
 	}
 	return reflect.Value{}, false
 }
 
+// sectionKeys lists the keys that a section takes.
+func sectionKeys(t reflect.Type) (keys []string) {
+	for i := range t.NumField() {
+		if f := t.Field(i); f.Anonymous {
+			keys = append(keys, sectionKeys(f.Type)...)
+		} else {
+			keys = append(keys, f.Tag.Get("yaml"))
+		}
+	}
+	return keys
+}
+
 // unknownKey says which keys there are, the likely one first.
 func unknownKey(t reflect.Type, name string) string {
-	keys := make([]string, t.NumField())
-	for i := range keys {
-		keys[i] = t.Field(i).Tag.Get("yaml")
-	}
+	keys := sectionKeys(t)
 	if near := nearest(name, keys); near != "" {
 		return fmt.Sprintf("unknown key; did you mean %s?", near)
 	}

@@ -33,8 +33,8 @@ func override(c *Config, env []string) (map[string]string, problems) {
 				continue
 			}
 			set[l.key] = name
-		case name == EnvPrefix+"STREAMS" || strings.HasPrefix(name, EnvPrefix+"STREAMS_"):
-			wrong = append(wrong, &Error{Key: name, Message: "streams can be set in the file only"})
+		case fileOnly(name) != "":
+			wrong = append(wrong, &Error{Key: name, Message: fileOnly(name) + " can be set in the file only"})
 		default:
 			message := "unknown variable; unset it, or see the example file for the keys"
 			if near := nearest(name, names); near != "" {
@@ -46,6 +46,17 @@ func override(c *Config, env []string) (map[string]string, problems) {
 	return set, wrong
 }
 
+// fileOnly tells which list or table a variable would set.
+func fileOnly(name string) string {
+	for _, key := range []string{"streams", "access", "srt.ports", "srt.networks", "srt.options"} {
+		variable := EnvPrefix + strings.ToUpper(strings.ReplaceAll(key, ".", "_"))
+		if name == variable || strings.HasPrefix(name, variable+"_") {
+			return key
+		}
+	}
+	return ""
+}
+
 type leaf struct {
 	key   string
 	value encoding.TextUnmarshaler
@@ -54,8 +65,13 @@ type leaf struct {
 // collect gathers the leaves below v by the names of their variables.
 func collect(v reflect.Value, path string, leaves map[string]leaf) {
 	for i := range v.NumField() {
-		key := join(path, v.Type().Field(i).Tag.Get("yaml"))
+		f := v.Type().Field(i)
+		key := join(path, f.Tag.Get("yaml"))
 		field := v.Field(i)
+		if f.Anonymous {
+			collect(field, path, leaves)
+			continue
+		}
 		if l, ok := field.Addr().Interface().(encoding.TextUnmarshaler); ok {
 			leaves[EnvPrefix+strings.ToUpper(strings.ReplaceAll(key, ".", "_"))] = leaf{key, l}
 		} else if field.Kind() == reflect.Struct {

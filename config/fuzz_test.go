@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"brume/srt/libsrt/option"
 )
 
 // FuzzConfig: whatever the file and the environment hold, there is either an error or a
@@ -15,6 +17,7 @@ func FuzzConfig(f *testing.F) {
 	text, err := os.ReadFile(example)
 	require.NoError(f, err)
 	f.Add(string(text), "BRUME_SRT_POOL=2")
+	f.Add("srt: {networks: [::1], options: {fc: 100}, ports: [{address: ':1', latency: 1s}]}\naccess: [{user: u, password: p, streams: [a*]}]\nstreams: {a: {raw: true, programs: {1: b}}}", "BRUME_SRT_MODE=play")
 	f.Fuzz(func(t *testing.T, text, env string) {
 		c, err := parse("f", []byte(text), strings.Split(env, "\n"))
 		if err != nil {
@@ -24,6 +27,18 @@ func FuzzConfig(f *testing.F) {
 		}
 		require.True(t, c.API.Address.IsLoopback())
 		require.LessOrEqual(t, c.SRT.Pool, Count(64))
+		for _, p := range c.SRT.AllPorts() {
+			require.NotEmpty(t, p.Address)
+			require.NotEmpty(t, p.Mode)
+			require.NoError(t, option.CheckPassphrase(string(p.Passphrase)))
+			_, err := option.ParseAll(p.Options)
+			require.NoError(t, err)
+		}
+		for _, a := range c.Access {
+			require.NotEmpty(t, a.Action)
+			require.Equal(t, a.User == "", a.Password == "")
+			require.True(t, a.User == "" || a.Token == "")
+		}
 		require.True(t, validName(string(c.SRT.Stream), ""))
 		for p, s := range c.Streams {
 			require.True(t, validName(string(p), "*"))

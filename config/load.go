@@ -75,6 +75,7 @@ func parse(file string, text []byte, env []string) (*Config, error) {
 		d.mapping(pair, reflect.ValueOf(c).Elem(), "")
 	}
 	set, wrong := override(c, env)
+	c.SRT.inherit(d.places)
 	if streams != nil {
 		d.streams(streams, c)
 	}

@@ -7,7 +7,10 @@ import (
 	"strings"
 )
 
-const megabyte = 1_000_000
+const (
+	megabyte = 1_000_000
+	mebibyte = 1 << 20
+)
 
 // Size is a number of bytes, written as 64MB. kB, MB and GB are powers of 1000; KiB, MiB
 // and GiB are powers of 1024. It is never negative.

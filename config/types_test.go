@@ -26,7 +26,7 @@ func keysOf(t *testing.T) []string {
 		keys = append(keys, l.key)
 	}
 	slices.Sort(keys)
-	require.Len(t, keys, 16)
+	require.Len(t, keys, 25)
 	return keys
 }
 
@@ -62,6 +62,10 @@ func TestRoundTrip(t *testing.T) {
 		roundTrip(t, rapid.SampledFrom([]LogLevel{"debug", "info", "warn", "error"}).Draw(t, "level"), new(LogLevel))
 		roundTrip(t, rapid.SampledFrom([]LogFormat{LogAuto, LogText, LogJSON}).Draw(t, "format"), new(LogFormat))
 		roundTrip(t, rapid.SampledFrom([]Address{":0", "1.2.3.4:5", "[::1]:65535", "[fe80::1%eth0]:1"}).Draw(t, "address"), new(Address))
+		roundTrip(t, rapid.SampledFrom([]Mode{ModeAny, ModePublish, ModePlay}).Draw(t, "mode"), new(Mode))
+		roundTrip(t, Bool(rapid.Bool().Draw(t, "bool")), new(Bool))
+		roundTrip(t, rapid.SampledFrom([]Program{"1", "65535", "News HD"}).Draw(t, "program"), new(Program))
+		roundTrip(t, rapid.SampledFrom([]Name{"u", "Zoë Æ"}).Draw(t, "user"), new(Name))
 		roundTrip(t, rapid.SampledFrom([]Path{"", "/", "/a/b"}).Draw(t, "path"), new(Path))
 	})
 }

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"time"
 
@@ -25,7 +26,9 @@ func (c *Config) validate(file string, places map[string]*token.Position, set ma
 	if !c.API.Address.IsLoopback() {
 		v.wrong("the API asks nobody for a password, so it must listen on a loopback address; write 127.0.0.1:4242 or [::1]:4242", "api.address")
 	}
-	v.duration("srt.latency", c.SRT.Latency, 0, time.Minute)
+	v.ports(&c.SRT)
+	v.access(c.Access)
+	v.limits(&c.Limits)
 	if c.SRT.Pool < 1 || c.SRT.Pool > 64 {
 		v.wrong(fmt.Sprintf("%s is out of range; write a number from 1 to 64", c.SRT.Pool), "srt.pool")
 	}
@@ -37,8 +40,9 @@ func (c *Config) validate(file string, places map[string]*token.Position, set ma
 	slices.Sort(patterns)
 	for _, p := range patterns {
 		// A fault in the general values has been told.
-		if s := c.Streams[p]; s != c.general() {
+		if s := c.Streams[p]; !reflect.DeepEqual(s, c.general()) {
 			v.stream(s, join("streams", string(p)))
+			v.transport(p, &s)
 		}
 	}
 	return v.problems

@@ -82,7 +82,7 @@ func TestImportsOfTheHouse(t *testing.T) {
 		{room: "media", only: []string{"media"}},
 		{room: "buffer", only: []string{"media"}},
 		{room: "control", only: []string{"control"}},
-		{room: "config", only: []string{"media", "buffer"}},
+		{room: "config", only: []string{"media", "buffer", "srt/libsrt/option"}},
 		{room: "sandbox", only: []string{"sandbox"}},
 		{room: "web", only: []string{"web"}},
 		{room: "guardian", only: []string{"control"}},
