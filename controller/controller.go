@@ -162,6 +162,12 @@ func (c *Controller) serve(ctx context.Context, stored guardian.Stored) error {
 			c.monitor(time.Now())
 			c.mu.Unlock()
 		case m, ok := <-words:
+			if !ok && stored.Kept {
+				// Its store is not: the next guardian's controller takes everything over.
+				c.log.Warn("the guardian is gone; leaving everything to the next one")
+				c.removeStateFile()
+				return nil
+			}
 			if !ok {
 				// The guardian is gone, and the store with it: nothing would survive us now.
 				c.log.Error("the guardian is gone; ending everything")

@@ -40,6 +40,7 @@ type Guardian struct {
 	Env  []string
 	Log  *slog.Logger
 
+	systemd *supervisor // nil where there is none
 	store   *store
 	conn    *control.Conn
 	silent  bool // conn has said its last
@@ -64,16 +65,23 @@ type word struct {
 }
 
 // Run works until ctx ends or the first controller can't start. No process is left when it returns.
+//
+// Under systemd with a descriptor store (FDSTORE in the environment) it keeps its own store there too: when this
+// process dies, its processes go on, and the next one takes over.
 func (g *Guardian) Run(ctx context.Context) error {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return fmt.Errorf("become the reaper of orphans: %w", err)
 	}
 	g.store = newStore()
+	if err := g.meetSystemd(); err != nil {
+		return err
+	}
 	g.exits = make(chan exit, 64)
 	g.words = make(chan word, 64)
 	stop := make(chan struct{})
 	defer close(stop)
 	go reap(g.exits, stop)
+	defer g.partFromSystemd()
 	defer g.store.close()
 	defer g.dropConn()
 	defer killAll(g.exits)
@@ -93,6 +101,7 @@ func (g *Guardian) watch(ctx context.Context) error {
 		select {
 		case <-done:
 			done = nil
+			g.tellSystemd("STOPPING=1")
 			overdue = time.After(shutdownTime)
 			if g.conn == nil || g.conn.SendWithin(time.Second, MsgShutdown, nil) != nil {
 				return nil
@@ -141,16 +150,18 @@ func (g *Guardian) start() error {
 	if err != nil {
 		return err
 	}
+	pidfd := -1
 	pid, err := syscall.ForkExec(g.Path, g.Argv, &syscall.ProcAttr{
-		Env:   g.Env,
+		Env:   withoutOwn(g.Env),
 		Files: []uintptr{0, 1, 2, uintptr(fd)},
 		// A group of its own keeps the terminal's interrupt away: the guardian ends the rest in order.
-		Sys: &syscall.SysProcAttr{Setpgid: true},
+		Sys: &syscall.SysProcAttr{Setpgid: true, PidFD: &pidfd},
 	})
 	if err != nil {
 		_ = conn.Close()
 		return fmt.Errorf("start the controller %s: %w", g.Path, err)
 	}
+	g.keepController(pidfd)
 	g.pid, g.conn, g.silent, g.started = pid, conn, false, time.Now()
 	g.starts++
 	conn.AcceptFiles()
@@ -180,6 +191,7 @@ func (g *Guardian) hear(w word) {
 		g.silent = true
 	case w.m.Type == MsgReady:
 		g.ready = true
+		g.tellSystemd("READY=1")
 	default:
 		if err := g.store.apply(w.m, w.files); err != nil {
 			g.Log.Error("the store refused an entry", "error", err)
@@ -280,4 +292,68 @@ func describe(s unix.WaitStatus) string {
 		return "killed by " + unix.SignalName(s.Signal())
 	}
 	return "exit status " + strconv.Itoa(s.ExitStatus())
+}
+
+// meetSystemd speaks to systemd, where it started this process, and takes over what it kept of one before.
+func (g *Guardian) meetSystemd() error {
+	var err error
+	if g.systemd, err = underSystemd(g.Env, g.Log); err != nil || g.systemd == nil || !keeps(g.Env) {
+		return err
+	}
+	files, err := inherited(g.Env, os.Getpid())
+	if err != nil {
+		return err
+	}
+	g.store.keeper = g.systemd
+	if old := files[controllerName]; old != nil {
+		delete(files, controllerName)
+		endController(old)
+		g.systemd.forget(controllerName)
+		g.starts = 1 // the next one is not the first
+		g.Log.Warn("the guardian before this one has died; taking its processes over")
+	}
+	g.store.restore(files)
+	return nil
+}
+
+func (g *Guardian) partFromSystemd() {
+	if g.systemd != nil {
+		if g.store.keeper != nil {
+			g.systemd.forget(controllerName)
+		}
+		g.systemd.close()
+	}
+}
+
+func (g *Guardian) tellSystemd(state string) {
+	if g.systemd != nil {
+		g.systemd.tell(state)
+	}
+}
+
+// controllerName is what the pidfd of the controller is kept as.
+const controllerName = namePrefix + "controller"
+
+// keepController lets the next guardian end this one's controller, which may hang.
+func (g *Guardian) keepController(pidfd int) {
+	if pidfd < 0 {
+		return
+	}
+	f := os.NewFile(uintptr(pidfd), "pidfd")
+	defer f.Close()
+	if g.store.keeper != nil {
+		g.systemd.forget(controllerName)
+		g.systemd.keep(controllerName, f)
+	}
+}
+
+// endController ends the controller of a guardian that is gone. It ends by itself when it can.
+func endController(pidfd *os.File) {
+	defer pidfd.Close()
+	fd := int(pidfd.Fd())
+	poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	if n, _ := unix.Poll(poll, int(lastWords.Milliseconds())); n == 0 {
+		_ = unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
+		_, _ = unix.Poll(poll, int(lastWords.Milliseconds()))
+	}
 }

@@ -35,7 +35,8 @@ type Entry struct {
 
 // Stored ends the telling of the store.
 type Stored struct {
-	Starts int `json:"starts"` // how often a controller was started, this one included
+	Starts int  `json:"starts"` // how often a controller was started, this one included
+	Kept   bool `json:"kept"`   // what the store holds outlives the guardian
 }
 
 // Exited tells how a process ended whose parent, an earlier controller, is gone.
@@ -48,6 +49,8 @@ type Exited struct {
 type Handed struct {
 	Entry
 	Files []*os.File
+
+	place place // where it is kept, in the guardian
 }
 
 // Client is the controller's side of the store.
@@ -126,6 +129,8 @@ func (c *Client) send(message, kind, key string, record any, files ...*os.File) 
 type store struct {
 	entries map[entryID]*Handed
 	order   []entryID
+	keeper  keeper // nil where nothing outlives this process
+	numbers int    // of entries that are kept
 }
 
 type entryID struct{ kind, key string }
@@ -144,12 +149,15 @@ func (s *store) apply(m control.Message, files []*os.File) error {
 	old := s.entries[id]
 	switch m.Type {
 	case MsgPut:
+		h := &Handed{Entry: e, Files: files}
+		s.keep(h)
 		if old != nil {
+			s.forget(old)
 			closeAll(old.Files)
 		} else {
 			s.order = append(s.order, id)
 		}
-		s.entries[id] = &Handed{Entry: e, Files: files}
+		s.entries[id] = h
 		return nil
 	case MsgUpdate:
 		closeAll(files)
@@ -157,11 +165,13 @@ func (s *store) apply(m control.Message, files []*os.File) error {
 			return fmt.Errorf("%w: %s %s", errUnknownEntry, e.Kind, e.Key)
 		}
 		old.Record = e.Record
+		s.change(old)
 	case MsgRemove:
 		closeAll(files)
 		if old == nil {
 			return nil
 		}
+		s.forget(old)
 		closeAll(old.Files)
 		delete(s.entries, id)
 		s.order = slices.DeleteFunc(s.order, func(o entryID) bool { return o == id })
@@ -180,11 +190,13 @@ func (s *store) tell(conn *control.Conn, starts int) error {
 			return fmt.Errorf("hand over %s %s: %w", id.kind, id.key, err)
 		}
 	}
-	return conn.SendWithin(storeWait, MsgStored, Stored{Starts: starts})
+	return conn.SendWithin(storeWait, MsgStored, Stored{Starts: starts, Kept: s.keeper != nil})
 }
 
+// close forgets everything.
 func (s *store) close() {
 	for _, h := range s.entries {
+		s.forget(h)
 		closeAll(h.Files)
 	}
 	s.entries, s.order = map[entryID]*Handed{}, nil

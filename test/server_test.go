@@ -53,7 +53,7 @@ func start(t *testing.T, env ...string) *server {
 	require.NoError(t, err)
 	require.NoError(t, s.cmd.Start())
 	ready := make(chan map[string]any, 1)
-	go s.read(stderr, ready)
+	go s.read(s.cmd, s.exit, stderr, ready)
 	t.Cleanup(s.stop)
 	select {
 	case line := <-ready:
@@ -85,7 +85,7 @@ func copyProgram(t *testing.T, from, to string) {
 	require.NoError(t, os.WriteFile(to, b, 0o755))
 }
 
-func (s *server) read(r io.Reader, ready chan<- map[string]any) {
+func (s *server) read(cmd *exec.Cmd, exit chan<- error, r io.Reader, ready chan<- map[string]any) {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
@@ -98,7 +98,7 @@ func (s *server) read(r io.Reader, ready chan<- map[string]any) {
 			}
 		}
 	}
-	s.exit <- s.cmd.Wait()
+	exit <- cmd.Wait()
 }
 
 func (s *server) stop() {
