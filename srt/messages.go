@@ -126,6 +126,7 @@ type Connected struct {
 	LatencySnd int       `json:"latency_snd"`  // ms, in force for what we send
 	KeyLength  int       `json:"key_length"`   // bytes, 0 without encryption
 	Filter     string    `json:"filter"`       // packet filter, empty without
+	Payload    int       `json:"payload_size"` // most bytes of media in one packet that we send
 	Since      time.Time `json:"connected_at"` // when it was accepted
 }
 

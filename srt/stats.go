@@ -1,9 +1,10 @@
 package srt
 
-// Stats is everything libsrt tells of a connection (srt_bstats, SRT_TRACEBSTATS): totals since it began, and the state of now.
+// Stats is everything libsrt tells of a connection (srt_bstats, SRT_TRACEBSTATS): what it counted, and the state of now.
+// docs/statistics.md says of each figure what it means, and on which side.
 type Stats struct {
 	Interval StatsCount `json:"interval"` // since the last report
-	Total    StatsCount `json:"total"`    // since the connection began
+	Total    StatsCount `json:"total"`    // since the connection began: all intervals, added up
 
 	TimeMS           int64   `json:"time_ms"`                   // age of the connection
 	PktSndPeriodUS   float64 `json:"pkt_snd_period_us"`         // pause between packets sent
@@ -15,7 +16,7 @@ type Stats struct {
 	SndBufAvail      int     `json:"snd_buf_avail_bytes"`       //
 	RcvBufAvail      int     `json:"rcv_buf_avail_bytes"`       //
 	MaxBWMbps        float64 `json:"max_bw_mbps"`               //
-	MSS              int     `json:"mss_bytes"`                 //
+	MSS              int     `json:"mss_bytes"`                 // largest packet with its IP header
 	SndBufPackets    int     `json:"snd_buf_packets"`           //
 	SndBufBytes      int     `json:"snd_buf_bytes"`             //
 	SndBufMS         int     `json:"snd_buf_ms"`                //
@@ -26,7 +27,7 @@ type Stats struct {
 	RcvTSBPDDelayMS  int     `json:"rcv_tsbpd_delay_ms"`        //
 	ReorderTolerance int     `json:"reorder_tolerance_packets"` //
 	ReorderDistance  int     `json:"reorder_distance_packets"`  //
-	RcvAvgBelatedMS  float64 `json:"rcv_avg_belated_ms"`        // how late packets came that were too late
+	RcvAvgBelatedMS  float64 `json:"rcv_avg_belated_ms"`        // how late packets came that were too late, smoothed
 	SendRateMbps     float64 `json:"send_rate_mbps"`            // over the interval
 	ReceiveRateMbps  float64 `json:"receive_rate_mbps"`         // over the interval
 }
@@ -48,7 +49,7 @@ type StatsCount struct {
 	PktSndDrop         int64  `json:"pkt_snd_drop"`
 	PktRcvDrop         int64  `json:"pkt_rcv_drop"`
 	PktRcvUndecrypt    int64  `json:"pkt_rcv_undecrypt"`
-	PktRcvBelated      int64  `json:"pkt_rcv_belated"` // interval only in libsrt; summed for the total
+	PktRcvBelated      int64  `json:"pkt_rcv_belated"`
 	PktSndFilterExtra  int64  `json:"pkt_snd_filter_extra"`
 	PktRcvFilterExtra  int64  `json:"pkt_rcv_filter_extra"`
 	PktRcvFilterSupply int64  `json:"pkt_rcv_filter_supply"`

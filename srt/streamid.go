@@ -70,7 +70,7 @@ func (id *StreamID) parseAccess(s string) error {
 		}
 		key, value, ok := strings.Cut(pair, "=")
 		if !ok {
-			return fmt.Errorf("%w: %q is no key=value", ErrStreamID, pair)
+			return fmt.Errorf("%w: a part of it is no key=value", ErrStreamID) // which may be a secret whose key was forgotten
 		}
 		switch key {
 		case "r":

@@ -92,7 +92,7 @@ func (p *process) decide(in *source) (g grant, kept []byte, end *ending) {
 			kept = append(kept, in.batch.Bytes()...)
 		}
 	}
-	if stats, err := in.conn.Stats(); role == srt.RolePlay && err == nil && stats.Total.PktRecv > 0 {
+	if n, err := in.conn.Received(); role == srt.RolePlay && err == nil && n > 0 {
 		role = srt.RolePublish // with a long latency its first packet is here long before it may be read
 	}
 	if end := p.show(role); end != nil {

@@ -47,8 +47,9 @@ func (p *process) report() {
 	}
 	now, err := conn.Stats()
 	if err != nil {
+		// The connection is over. That its time stands still tells that these are the figures of the report before.
 		now = p.last
-		now.Interval = srt.StatsCount{}
+		now.Interval, now.SendRateMbps, now.ReceiveRateMbps = srt.StatsCount{}, 0, 0
 	}
 	p.last = now
 	signs := now.Total.PktRecv + now.Total.PktRecvACK + now.Total.PktRecvNAK

@@ -72,10 +72,9 @@ type Conn struct {
 	lost      time.Time   // when Read first found it so
 	connected atomic.Bool // a caller once was
 
-	mu      sync.Mutex
-	closed  bool
-	belated int64 // summed from intervals: libsrt keeps no total of these
-	retrans int64
+	mu     sync.Mutex
+	closed bool
+	total  srt.StatsCount // of all intervals
 }
 
 func newConn(s C.SRTSOCKET, owner *srtgo.SrtSocket) (*Conn, error) {
@@ -234,6 +233,7 @@ func (c *Conn) Negotiated() srt.Connected {
 		LatencyRcv: c.int(C.SRTO_RCVLATENCY),
 		LatencySnd: c.int(C.SRTO_PEERLATENCY),
 		Filter:     c.text(C.SRTO_PACKETFILTER),
+		Payload:    c.int(C.SRTO_PAYLOADSIZE),
 	}
 	if c.int(C.SRTO_RCVKMSTATE) == C.SRT_KM_S_SECURED || c.int(C.SRTO_SNDKMSTATE) == C.SRT_KM_S_SECURED {
 		n.KeyLength = c.int(C.SRTO_PBKEYLEN)

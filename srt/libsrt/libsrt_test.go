@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
+	"brume/srt"
 	"brume/srt/libsrt/option"
 
 	"github.com/stretchr/testify/require"
@@ -143,8 +145,67 @@ func TestTransfer(t *testing.T) {
 			require.NoError(t, err)
 			require.Zero(t, s.Interval.PktRecvUnique)
 			require.GreaterOrEqual(t, s.Total.PktRecvUnique, int64(101))
+			require.Equal(t, 1316, n.Payload)
 		})
 	}
+}
+
+// Totals are sums of intervals, whoever asks in between and however often.
+func TestTotalsAreAllIntervals(t *testing.T) {
+	_, accepted, caller, err := dial(t, fast(), fast())
+	require.NoError(t, err)
+	message := make([]byte, 1316)
+	var sent, received srt.StatsCount
+	for round := int64(1); round <= 3; round++ {
+		for range 10 {
+			_, err := caller.Send(message, 1316, Pace{Messages: 32, Pause: time.Millisecond})
+			require.NoError(t, err)
+		}
+		readAll(t, accepted, 10*1316)
+		for range 2 { // asking begins no new interval
+			n, err := accepted.Received()
+			require.NoError(t, err)
+			require.Equal(t, accepted.total.PktRecv+10, n)
+		}
+		for c, sum := range map[*Conn]*srt.StatsCount{caller: &sent, accepted: &received} {
+			s, err := c.Stats()
+			require.NoError(t, err)
+			sum.Add(&s.Interval)
+			require.Equal(t, *sum, s.Total)
+		}
+		require.Equal(t, 10*round, sent.PktSentUnique)
+		require.Equal(t, 10*round, received.PktRecvUnique)
+		require.Equal(t, uint64(10*round)*(1316+44), received.ByteRecvUnique, "44 bytes of headers")
+	}
+	n, err := accepted.Received()
+	require.NoError(t, err)
+	require.Equal(t, received.PktRecv, n)
+}
+
+// Every field of libsrt's structure is read, under its own name; the totals are sums of the intervals.
+func TestEveryFieldIsRead(t *testing.T) {
+	source, err := os.ReadFile("stats.go")
+	require.NoError(t, err)
+	fields := headerFields(t)
+	require.GreaterOrEqual(t, len(fields), 82, "libsrt 1.5.1 has so many")
+	for _, f := range fields {
+		name := strings.TrimSuffix(f, "Total")
+		require.Regexp(t, `: +(\w+\()+t\.`+name+`\)`, string(source), f)
+	}
+}
+
+// headerFields are the fields of the structure that libsrt's header declares.
+func headerFields(t *testing.T) []string {
+	header, err := os.ReadFile("/usr/include/srt/srt.h")
+	require.NoError(t, err, "libsrt's header belongs to the package that this one is built with")
+	_, text, found := strings.Cut(string(header), "struct CBytePerfMon\n{")
+	require.True(t, found)
+	text, _, _ = strings.Cut(text, "};")
+	var names []string
+	for _, m := range regexp.MustCompile(`(?m)^ +(?:u?int64_t|int|double) +(\w+);`).FindAllStringSubmatch(text, -1) {
+		names = append(names, m[1])
+	}
+	return names
 }
 
 func TestRefusedCallers(t *testing.T) {

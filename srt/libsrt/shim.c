@@ -197,10 +197,10 @@ int brume_send(SRTSOCKET s, const char *buf, int length, int slot, int burst, in
 	return sent;
 }
 
-// Interval counters begin anew; the buffers' levels are those of now and no averages.
-int brume_stats(SRTSOCKET s, SRT_TRACEBSTATS *stats, int *err)
+// With clear interval counters begin anew; the buffers' levels are those of now and no averages.
+int brume_stats(SRTSOCKET s, SRT_TRACEBSTATS *stats, int clear, int *err)
 {
-	return srt_bistats(s, stats, 1, 1) < 0 ? fail(err) : 0;
+	return srt_bistats(s, stats, clear, 1) < 0 ? fail(err) : 0;
 }
 
 int brume_get(SRTSOCKET s, int option, void *value, int *length, int *err)

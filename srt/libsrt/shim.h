@@ -38,7 +38,7 @@ int brume_read(SRTSOCKET s, int epoll, int wait_ms, int batch_us, char *buf, int
 	brume_record *records, int max, int *err);
 int brume_send(SRTSOCKET s, const char *buf, int length, int slot, int burst, int pause_us, int *err);
 
-int brume_stats(SRTSOCKET s, SRT_TRACEBSTATS *stats, int *err);
+int brume_stats(SRTSOCKET s, SRT_TRACEBSTATS *stats, int clear, int *err);
 int brume_get(SRTSOCKET s, int option, void *value, int *length, int *err);
 
 void brume_log_start(int level);

@@ -13,14 +13,14 @@ func (c *Conn) Stats() (srt.Stats, error) {
 	defer c.mu.Unlock()
 	var t C.SRT_TRACEBSTATS
 	var code C.int
-	if C.brume_stats(c.socket, &t, &code) != 0 {
+	if C.brume_stats(c.socket, &t, 1, &code) != 0 {
 		return srt.Stats{}, failure("statistics", code)
 	}
-	c.belated += int64(t.pktRcvBelated)
-	c.retrans += int64(t.pktRcvRetrans)
+	counted := interval(&t)
+	c.total.Add(&counted)
 	s := srt.Stats{
-		Interval: interval(&t),
-		Total:    total(&t),
+		Interval: counted,
+		Total:    c.total,
 
 		TimeMS:           int64(t.msTimeStamp),
 		PktSndPeriodUS:   float64(t.usPktSndPeriod),
@@ -47,33 +47,51 @@ func (c *Conn) Stats() (srt.Stats, error) {
 		SendRateMbps:     float64(t.mbpsSendRate),
 		ReceiveRateMbps:  float64(t.mbpsRecvRate),
 	}
-	s.Total.PktRcvBelated = c.belated
-	s.Total.PktRcvRetrans = c.retrans
+	// libsrt's reorder distance goes below zero where SRTO_LOSSMAXTTL is set, since it is decreased with the tolerance.
+	s.Bound()
 	return s, nil
 }
 
+// Received is how many data packets have come since the connection began. It begins no new interval.
+func (c *Conn) Received() (int64, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var t C.SRT_TRACEBSTATS
+	var code C.int
+	if C.brume_stats(c.socket, &t, 0, &code) != 0 {
+		return 0, failure("statistics", code)
+	}
+	return c.total.PktRecv + packets(C.int(t.pktRecv)), nil
+}
+
+// packets reads a counter as libsrt keeps it, whatever its type in the structure: stats::Packets has 32 bits.
+func packets(n C.int) int64 { return int64(uint32(n)) }
+
+// interval takes what was counted since the last report. The totals of Conn are sums of these and not libsrt's own,
+// which begin again after 2^32 packets (ten days at 50 Mbit/s), and of which it has none for belated and
+// for repeated packets received.
 func interval(t *C.SRT_TRACEBSTATS) srt.StatsCount {
 	return srt.StatsCount{
-		PktSent:            int64(t.pktSent),
-		PktRecv:            int64(t.pktRecv),
-		PktSentUnique:      int64(t.pktSentUnique),
-		PktRecvUnique:      int64(t.pktRecvUnique),
-		PktSndLoss:         int64(t.pktSndLoss),
-		PktRcvLoss:         int64(t.pktRcvLoss),
-		PktRetrans:         int64(t.pktRetrans),
-		PktRcvRetrans:      int64(t.pktRcvRetrans),
-		PktSentACK:         int64(t.pktSentACK),
-		PktRecvACK:         int64(t.pktRecvACK),
-		PktSentNAK:         int64(t.pktSentNAK),
-		PktRecvNAK:         int64(t.pktRecvNAK),
-		PktSndDrop:         int64(t.pktSndDrop),
-		PktRcvDrop:         int64(t.pktRcvDrop),
-		PktRcvUndecrypt:    int64(t.pktRcvUndecrypt),
-		PktRcvBelated:      int64(t.pktRcvBelated),
-		PktSndFilterExtra:  int64(t.pktSndFilterExtra),
-		PktRcvFilterExtra:  int64(t.pktRcvFilterExtra),
-		PktRcvFilterSupply: int64(t.pktRcvFilterSupply),
-		PktRcvFilterLoss:   int64(t.pktRcvFilterLoss),
+		PktSent:            packets(C.int(t.pktSent)),
+		PktRecv:            packets(C.int(t.pktRecv)),
+		PktSentUnique:      packets(C.int(t.pktSentUnique)),
+		PktRecvUnique:      packets(C.int(t.pktRecvUnique)),
+		PktSndLoss:         packets(C.int(t.pktSndLoss)),
+		PktRcvLoss:         packets(C.int(t.pktRcvLoss)),
+		PktRetrans:         packets(C.int(t.pktRetrans)),
+		PktRcvRetrans:      packets(C.int(t.pktRcvRetrans)),
+		PktSentACK:         packets(C.int(t.pktSentACK)),
+		PktRecvACK:         packets(C.int(t.pktRecvACK)),
+		PktSentNAK:         packets(C.int(t.pktSentNAK)),
+		PktRecvNAK:         packets(C.int(t.pktRecvNAK)),
+		PktSndDrop:         packets(C.int(t.pktSndDrop)),
+		PktRcvDrop:         packets(C.int(t.pktRcvDrop)),
+		PktRcvUndecrypt:    packets(C.int(t.pktRcvUndecrypt)),
+		PktRcvBelated:      packets(C.int(t.pktRcvBelated)),
+		PktSndFilterExtra:  packets(C.int(t.pktSndFilterExtra)),
+		PktRcvFilterExtra:  packets(C.int(t.pktRcvFilterExtra)),
+		PktRcvFilterSupply: packets(C.int(t.pktRcvFilterSupply)),
+		PktRcvFilterLoss:   packets(C.int(t.pktRcvFilterLoss)),
 		ByteSent:           uint64(t.byteSent),
 		ByteRecv:           uint64(t.byteRecv),
 		ByteSentUnique:     uint64(t.byteSentUnique),
@@ -84,39 +102,5 @@ func interval(t *C.SRT_TRACEBSTATS) srt.StatsCount {
 		ByteRcvDrop:        uint64(t.byteRcvDrop),
 		ByteRcvUndecrypt:   uint64(t.byteRcvUndecrypt),
 		SndDurationUS:      int64(t.usSndDuration),
-	}
-}
-
-// total leaves out what libsrt only counts by interval.
-func total(t *C.SRT_TRACEBSTATS) srt.StatsCount {
-	return srt.StatsCount{
-		PktSent:            int64(t.pktSentTotal),
-		PktRecv:            int64(t.pktRecvTotal),
-		PktSentUnique:      int64(t.pktSentUniqueTotal),
-		PktRecvUnique:      int64(t.pktRecvUniqueTotal),
-		PktSndLoss:         int64(t.pktSndLossTotal),
-		PktRcvLoss:         int64(t.pktRcvLossTotal),
-		PktRetrans:         int64(t.pktRetransTotal),
-		PktSentACK:         int64(t.pktSentACKTotal),
-		PktRecvACK:         int64(t.pktRecvACKTotal),
-		PktSentNAK:         int64(t.pktSentNAKTotal),
-		PktRecvNAK:         int64(t.pktRecvNAKTotal),
-		PktSndDrop:         int64(t.pktSndDropTotal),
-		PktRcvDrop:         int64(t.pktRcvDropTotal),
-		PktRcvUndecrypt:    int64(t.pktRcvUndecryptTotal),
-		PktSndFilterExtra:  int64(t.pktSndFilterExtraTotal),
-		PktRcvFilterExtra:  int64(t.pktRcvFilterExtraTotal),
-		PktRcvFilterSupply: int64(t.pktRcvFilterSupplyTotal),
-		PktRcvFilterLoss:   int64(t.pktRcvFilterLossTotal),
-		ByteSent:           uint64(t.byteSentTotal),
-		ByteRecv:           uint64(t.byteRecvTotal),
-		ByteSentUnique:     uint64(t.byteSentUniqueTotal),
-		ByteRecvUnique:     uint64(t.byteRecvUniqueTotal),
-		ByteRcvLoss:        uint64(t.byteRcvLossTotal),
-		ByteRetrans:        uint64(t.byteRetransTotal),
-		ByteSndDrop:        uint64(t.byteSndDropTotal),
-		ByteRcvDrop:        uint64(t.byteRcvDropTotal),
-		ByteRcvUndecrypt:   uint64(t.byteRcvUndecryptTotal),
-		SndDurationUS:      int64(t.usSndDurationTotal),
 	}
 }
