@@ -190,7 +190,9 @@ func TestEveryFieldIsRead(t *testing.T) {
 	require.GreaterOrEqual(t, len(fields), 82, "libsrt 1.5.1 has so many")
 	for _, f := range fields {
 		name := strings.TrimSuffix(f, "Total")
-		require.Regexp(t, `: +(\w+\()+t\.`+name+`\)`, string(source), f)
+		if !regexp.MustCompile(`: +[\w.(]+t\.` + name + `\)`).Match(source) {
+			t.Errorf("%s is not read", f)
+		}
 	}
 }
 
