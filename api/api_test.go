@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -26,6 +27,7 @@ type fake struct {
 	streams     []Stream
 	connections []Connection
 	snapshot    MetricsSnapshot
+	events      *Events
 	failure     error // of every operation, when set
 
 	ended, disconnected []string
@@ -33,6 +35,7 @@ type fake struct {
 
 func (f *fake) Info() Info                { return f.info }
 func (f *fake) Ready() error              { return f.ready }
+func (f *fake) Events() *Events           { return f.events }
 func (f *fake) Streams() []Stream         { return append([]Stream(nil), f.streams...) }
 func (f *fake) Connections() []Connection { return append([]Connection(nil), f.connections...) }
 func (f *fake) Metrics() MetricsSnapshot  { return f.snapshot }
@@ -69,6 +72,22 @@ func (f *fake) Connection(id string) (Connection, error) {
 	return Connection{}, ErrNotFound
 }
 
+func (f *fake) ConnectionHistory(id string, r Resolution) (ConnectionHistory, error) {
+	_, err := f.Connection(id)
+	if id == "c3" {
+		return ConnectionHistory{ResolutionSeconds: r.Seconds()}, err // nothing of it was heard
+	}
+	none := float32(math.NaN())
+	c := Column{1.5, none}
+	return ConnectionHistory{r.Seconds(), Times{1, 2}, c, c, c, c, c, c, c, c, c, Column{none, none}}, err
+}
+
+func (f *fake) StreamHistory(name string, r Resolution) (StreamHistory, error) {
+	_, err := f.Stream(name)
+	c := Column{1e6, 0.1}
+	return StreamHistory{r.Seconds(), Times{10, 20}, c, c, c, c, c, c, c}, err
+}
+
 func (f *fake) Disconnect(id string) error {
 	if f.failure != nil {
 		return f.failure
@@ -83,6 +102,7 @@ func (f *fake) Disconnect(id string) error {
 func newFake() *fake {
 	start := time.Now().Add(-time.Hour).Truncate(time.Second).UTC()
 	f := &fake{
+		events: NewEvents(start),
 		info: Info{
 			Version: "1.2.3", Go: "go1.26", LibSRT: LibSRT{"1.5.1", "1.5.1-1+deb12u1"},
 			SRT: []Listener{{"[::]:8889"}}, HTTP: Listener{":8080"}, API: Listener{"127.0.0.1:4242"},
@@ -106,7 +126,7 @@ func newFake() *fake {
 			{
 				ID: "c2", Peer: "192.0.2.8:5001", Local: "192.0.2.1:8889", Stream: "live", Role: RolePlay, Protocol: "srt", PID: 12,
 				State: ConnectionConnected, Since: start.Add(time.Minute), Bytes: 50,
-				SRT: &SRT{PeerVersion: "1.5.3", LatencyReceiveMS: 120, LatencySendMS: 200, KeyLength: 16, PacketFilter: "fec", Stats: srt.Stats{RTTMS: 1.5, Total: srt.StatsCount{PktSent: 9}}},
+				SRT: &SRT{PeerVersion: "1.5.3", LatencyReceiveMS: 120, LatencySendMS: 200, KeyLength: 16, PacketFilter: "fec", Encrypted: true, PayloadSize: 1316, Stats: srt.Stats{RTTMS: 1.5, Total: srt.StatsCount{PktSent: 9}}},
 			},
 			{
 				ID: "c1", Peer: "192.0.2.7:5000", Local: "192.0.2.1:8889", Stream: "live", Role: RolePublish, Protocol: "srt", PID: 11,
@@ -119,6 +139,7 @@ func newFake() *fake {
 		Info: f.info, Streams: f.streams, Connections: f.connections,
 		Listeners: []ListenerMetrics{{"[::]:8889", srt.ListenerStats{Packets: 9, Rejected: map[string]uint64{"1404": 2, "x": 1, "99999": 3}}}},
 		HTTP:      HTTPMetrics{Accepted: 4, Requests: []HTTPRequests{{"segment", "2xx", 5, 600}, {"playlist", "4xx", 1, 10}}},
+		Events:    EventMetrics{Told: map[EventType]uint64{EventLive: 3}, Subscribers: 2, Dropped: 1},
 		Processes: map[string]int{"http": 1, "srt": 3}, Restarts: map[string]uint64{"http": 2},
 		Rejects: map[int]uint64{1403: 1}, Failures: map[string]uint64{srt.FailTimeout: 1, "made up": 2, "too": 3},
 	}

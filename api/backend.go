@@ -38,6 +38,13 @@ type Backend interface {
 	// Disconnect begins to end a connection. It returns ErrNotFound where there is none.
 	Disconnect(id string) error
 
+	// ConnectionHistory returns what a connection was like, or ErrNotFound.
+	ConnectionHistory(id string, r Resolution) (ConnectionHistory, error)
+	// StreamHistory returns what a stream was like, also for some time after it is gone, or ErrNotFound.
+	StreamHistory(name string, r Resolution) (StreamHistory, error)
+	// Events are what has happened and happens. It is always the same one.
+	Events() *Events
+
 	// Metrics returns what /metrics shows.
 	Metrics() MetricsSnapshot
 }

@@ -55,7 +55,9 @@ type SRT struct {
 	PeerVersion      string    `json:"peer_version" doc:"Version of the peer's SRT" example:"1.5.1"`
 	LatencyReceiveMS int       `json:"latency_receive_ms" doc:"Latency in force for what this side receives"`
 	LatencySendMS    int       `json:"latency_send_ms" doc:"Latency in force for what this side sends"`
+	Encrypted        bool      `json:"encrypted" doc:"The media is encrypted with AES (CTR mode)"`
 	KeyLength        int       `json:"key_length" enum:"0,16,24,32" doc:"Bytes of the AES key, 0 without encryption"`
 	PacketFilter     string    `json:"packet_filter" doc:"Forward error correction in force, empty without"`
+	PayloadSize      int       `json:"payload_size" doc:"Most bytes of media in one packet that this side sends"`
 	Stats            srt.Stats `json:"stats" doc:"Statistics of libsrt, at most a second old"`
 }

@@ -72,6 +72,9 @@ func (h *handlers) register(a huma.API) []byte {
 	register(a, http.MethodGet, "/api/v1/connections", "listConnections", "Connections, the oldest first", h.connections, invalid)
 	register(a, http.MethodGet, "/api/v1/connections/{id}", "getConnection", "One connection", h.connection, notFound)
 	register(a, http.MethodDelete, "/api/v1/connections/{id}", "disconnect", "End a connection", h.disconnect, notFound)
+	register(a, http.MethodGet, "/api/v1/connections/{id}/history", "getConnectionHistory", "What a connection was like, for graphs", h.connectionHistory, notFound, invalid)
+	register(a, http.MethodGet, "/api/v1/streams/{name}/history", "getStreamHistory", "What a stream was like, for graphs", h.streamHistory, notFound, invalid)
+	h.registerEvents(a)
 	document, err := json.Marshal(a.OpenAPI())
 	if err != nil {
 		// The document is made of this package's types alone: a test would have met this.

@@ -51,6 +51,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		e.listener(&s.Listeners[i])
 	}
 	e.http(&s.HTTP)
+	e.events(&s.Events)
 }
 
 // family is one metric name. Its labels are values of fixed sets, names of streams that are

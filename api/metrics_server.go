@@ -18,6 +18,10 @@ var (
 	rejects     = counter("srt_rejects_total", "SRT callers that the controller refused, before or after they were accepted, by SRT rejection code.", "code")
 	failures    = counter("connection_ends_total", "Ends of connections by reason.", "reason")
 
+	eventsTold       = counter("events_total", "Events told at the API by type.", "type")
+	eventSubscribers = gauge("event_subscribers", "Clients that listen to events.")
+	eventsDropped    = counter("event_subscribers_dropped_total", "Clients that were too slow for events, and disconnected.")
+
 	listenerPackets     = counter("srt_listener_packets_total", "Datagrams received.", "address")
 	listenerInductions  = counter("srt_listener_inductions_total", "INDUCTION handshakes received.", "address")
 	listenerConclusions = counter("srt_listener_conclusions_total", "CONCLUSION handshakes received with a valid cookie.", "address")
@@ -79,6 +83,14 @@ func (e emitter) server(s *MetricsSnapshot) {
 	for reason, n := range bounded(s.Failures, func(reason string) bool { return slices.Contains(endReasons, reason) }) {
 		e.add(failures, float64(n), reason)
 	}
+}
+
+func (e emitter) events(m *EventMetrics) {
+	for t, n := range m.Told {
+		e.add(eventsTold, float64(n), string(t))
+	}
+	e.add(eventSubscribers, float64(m.Subscribers))
+	e.add(eventsDropped, float64(m.Dropped))
 }
 
 func (e emitter) listener(l *ListenerMetrics) {

@@ -65,6 +65,10 @@ func TestMetrics(t *testing.T) {
 		`brume_srt_rejects_total{code="1403"} 1`,
 		`brume_connection_ends_total{reason="timeout"} 1`,
 		`brume_connection_ends_total{reason="other"} 5`,
+		`brume_srt_payload_size_bytes{connection="c2",role="play",stream="live"} 1316`,
+		`brume_events_total{type="stream.live"} 3`,
+		`brume_event_subscribers 2`,
+		`brume_event_subscribers_dropped_total 1`,
 	} {
 		require.Contains(t, text, line+"\n")
 	}
@@ -116,6 +120,7 @@ func TestEveryFigureIsShown(t *testing.T) {
 	f.snapshot.Connections = []Connection{{ID: "c", SRT: conn}}
 	f.snapshot.Listeners = []ListenerMetrics{{Address: "l"}}
 	f.snapshot.HTTP = HTTPMetrics{}
+	f.snapshot.Events = EventMetrics{}
 	for _, target := range []struct {
 		name string
 		v    any
@@ -127,7 +132,8 @@ func TestEveryFigureIsShown(t *testing.T) {
 		{"srt.ListenerStats", &f.snapshot.Listeners[0].ListenerStats, []string{"Rejected"}},
 		{"HTTPMetrics", &f.snapshot.HTTP, []string{"Requests"}},
 		{"HLSStats", &f.snapshot.Streams[0].HLS, nil},
-		{"SRT", conn, []string{"PeerVersion", "PacketFilter", "Stats"}},
+		{"SRT", conn, []string{"PeerVersion", "PacketFilter", "Stats", "Encrypted"}}, // the key's length tells the last
+		{"EventMetrics", &f.snapshot.Events, []string{"Told"}},
 	} {
 		before := own(scrape(t, f))
 		v := reflect.ValueOf(target.v).Elem()

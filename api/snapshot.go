@@ -10,6 +10,7 @@ type MetricsSnapshot struct {
 	Connections []Connection
 	Listeners   []ListenerMetrics
 	HTTP        HTTPMetrics
+	Events      EventMetrics
 	Processes   map[string]int    // running now, by role
 	Restarts    map[string]uint64 // processes started again after an end nobody wanted, by role
 	Rejects     map[int]uint64    // SRT callers the controller refused, by SRT rejection code, before and after they were accepted

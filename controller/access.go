@@ -69,6 +69,7 @@ func (c *Controller) answer(a asked, v srt.Verdict) {
 // refused counts and answers a caller that is not admitted.
 func (c *Controller) refused(a asked, code int, reason string) {
 	c.rejects[code]++
+	c.tellRefused(nil, clip(a.req.Peer, 64), streamOf(a.req.StreamID), code, reason)
 	c.refusals.log(c.log, slog.LevelInfo, "refused an SRT caller", "peer", clip(a.req.Peer, 64), "stream_id", loggable(a.req.StreamID), "code", code, "reason", reason)
 	c.answer(a, srt.Verdict{Reject: code, Reason: reason})
 }

@@ -2,9 +2,11 @@ package controller
 
 import (
 	"encoding/json"
+	"os"
 	"strings"
 	"time"
 
+	"brume/api"
 	"brume/buffer"
 	"brume/guardian"
 	"brume/outputs/httpd"
@@ -34,6 +36,7 @@ func (c *Controller) adopt(held []guardian.Handed, stored guardian.Stored) {
 		c.restarts[r] = n
 	}
 	c.restarts["controller"]++
+	c.events.Emit(&api.Event{Type: api.EventRestarted, Process: &api.EventProcess{Role: "controller", PID: os.Getpid()}})
 	for i := range held {
 		if held[i].Kind == kindBuffer {
 			c.adoptBuffer(&held[i])
@@ -46,6 +49,7 @@ func (c *Controller) adopt(held []guardian.Handed, stored guardian.Stored) {
 	}
 	c.dropSockets(held)
 	for _, s := range c.streams {
+		s.told = s.state() // no news
 		if s.publisher == nil && s.info.State != buffer.Closed {
 			c.publisherLeft(s)
 		} else if s.publisher == nil {

@@ -39,6 +39,8 @@ type connection struct {
 	seems   srt.Role // of a connection whose role is unknown: what it has shown
 	adopted bool     // an earlier controller may have died before it gave the buffer
 	stats   srt.ConnStats
+	samples samples
+	ended   api.EventEnd // why, once it is known
 }
 
 // undecidedTime is how long a connection may show nothing on a stream that nobody publishes.
@@ -54,7 +56,9 @@ func (c *Controller) newConnection(req *srt.Request, d decision) *connection {
 		ID: hex.EncodeToString(id), Stream: d.stream, Role: d.role,
 		Peer: clip(req.Peer, 64), Local: clip(req.Local, 64), SocketID: req.SocketID, Since: time.Now(),
 	}}
+	conn.samples.fresh = true
 	c.connections[conn.ID] = conn
+	c.tellConnection(api.EventConnecting, conn)
 	return conn
 }
 
@@ -132,7 +136,9 @@ func (c *Controller) heardConnection(p *process, m control.Message) error {
 		if err := m.Decode(&stats); err != nil {
 			return err
 		}
+		stats.Bound()
 		conn.stats = stats
+		c.sample(conn, time.Now())
 		if conn.in != nil && conn.in.publisher == conn && stats.Demux != nil {
 			conn.in.input = stats.Demux
 		}
@@ -164,10 +170,12 @@ func (c *Controller) connected(conn *connection, connected srt.Connected) {
 	if conn.Connected != nil {
 		return // told before, to an earlier controller
 	}
+	connected.Bound()
 	connected.Peer = conn.Peer
 	connected.PeerSRT, connected.Filter = clip(connected.PeerSRT, 32), clip(connected.Filter, 128)
 	conn.Connected = &connected
 	c.record(conn.proc)
+	c.tellConnection(api.EventConnected, conn)
 	c.log.Info("SRT connected", "conn", conn.ID, "stream", conn.Stream, "role", roleName(conn.Role), "peer", conn.Peer,
 		"peer_srt", connected.PeerSRT, "latency_rcv", connected.LatencyRcv, "latency_snd", connected.LatencySnd, "key_length", connected.KeyLength)
 }
@@ -237,6 +245,7 @@ func (c *Controller) grant(conn *connection) {
 // turnAway ends a connection that was accepted before it could be judged.
 func (c *Controller) turnAway(conn *connection, code int, reason string) {
 	c.rejects[code]++
+	c.tellRefused(conn, conn.Peer, conn.Stream, code, reason)
 	c.log.Info("closing an SRT connection", "conn", conn.ID, "stream", conn.Stream, "peer", conn.Peer, "code", code, "reason", reason)
 	c.closeConnection(conn)
 }
@@ -285,6 +294,7 @@ func (c *Controller) connectionFailed(p *process, failed srt.Failed) {
 		failed.Reason = srt.FailInternal
 	}
 	c.failures[failed.Reason]++
+	conn.ended = api.EventEnd{Reason: failed.Reason, Detail: clip(failed.Detail, 200)}
 	level := slog.LevelInfo
 	if failed.Reason == srt.FailInternal || failed.Reason == srt.FailBuffer {
 		level = slog.LevelError
@@ -303,6 +313,7 @@ func (c *Controller) connectionEnded(p *process, status string) {
 		if !c.stopping {
 			c.log.Warn("an idle connection process has ended", "pid", p.PID, "status", status, "stderr", p.lastWords())
 			c.restarts[string(roleConnection)]++
+			c.tellRestart(p, status)
 		}
 		c.idleDied(p)
 		c.fillPool()
@@ -311,6 +322,7 @@ func (c *Controller) connectionEnded(p *process, status string) {
 	if !p.failed {
 		if status != "" && status != "exit status 0" && !p.killed {
 			c.failures[srt.FailCrash]++
+			conn.ended.Reason = srt.FailCrash
 			c.log.Error("an SRT connection process has died", "conn", conn.ID, "stream", conn.Stream, "role", roleName(conn.Role), "peer", conn.Peer,
 				"pid", p.PID, "status", status, "stderr", p.lastWords())
 		} else {
@@ -332,6 +344,7 @@ func (c *Controller) dropConnection(conn *connection) {
 	}
 	conn.over = true
 	delete(c.connections, conn.ID)
+	c.tellEnded(conn)
 	s := conn.in
 	if s == nil {
 		return

@@ -67,6 +67,10 @@ type Controller struct {
 	stateFile   string
 	reported    map[role]bool
 	stopping    bool
+	events      *api.Events
+	refusing    refusing
+	histories   map[string]*streamSamples // by the stream's name
+	sampled     int64                     // second in which streams were last looked at
 }
 
 // serverRecord is what all controllers of one server share.
@@ -109,6 +113,8 @@ func (c *Controller) init(ctl *control.Conn, log *slog.Logger) {
 	c.zeroCounters()
 	c.singles = map[role]*single{roleHTTP: {}, roleListener: {}}
 	c.malformed = newLimiter(log)
+	c.events = api.NewEvents(time.Now())
+	c.histories = map[string]*streamSamples{}
 	c.reported = map[role]bool{}
 	c.lastID = uint64(time.Now().UnixNano())
 }
@@ -211,6 +217,7 @@ func (c *Controller) exitTold(m control.Message) {
 func (c *Controller) shutdown() {
 	c.mu.Lock()
 	c.stopping = true
+	c.events.Close("the server is shutting down")
 	for _, p := range c.processes {
 		switch {
 		case p.Role == roleHTTP:
@@ -326,6 +333,7 @@ func (c *Controller) singleEnded(p *process, status string) {
 	}
 	c.restarts[string(p.Role)]++
 	c.saveServer()
+	c.tellRestart(p, status)
 	c.sweepPool(time.Now()) // who waited by word of this listener can't be handed over
 	c.log.Error("a process has ended; starting another", "role", p.Role, "pid", p.PID, "status", status, "in", s.backoff.String())
 	time.AfterFunc(s.backoff, func() { c.restartSingle(p.Role) })

@@ -26,6 +26,8 @@ func (c *Controller) monitor(now time.Time) {
 			c.admitEarly(s.Stream)
 		}
 	}
+	c.sampleStreams(now)
+	c.tellMoreRefused(now)
 	c.sweepPool(now)
 	c.sweepConnections(now)
 	c.sweepProcesses()
@@ -49,6 +51,7 @@ func (r *rates) reset(head uint64) { *r = rates{next: head} }
 // lookAt looks at a stream and does what can't wait.
 func (c *Controller) lookAt(s *stream, now time.Time) {
 	s.look(now)
+	c.tellStream(s)
 	if s.Live == nil && s.info.State == buffer.Live {
 		s.Live = &now
 		if err := c.store.Update(kindBuffer, s.key(), s.bufferRecord); err != nil {

@@ -47,6 +47,7 @@ type stream struct {
 	tracksOf uint64 // epoch of tracks
 	bytesOut uint64 // of connections that have ended
 	web      httpd.StreamStats
+	told     api.StreamState // the last event said
 }
 
 // playable tells whether a viewer may come in: a publisher is there, or was a moment ago.
@@ -98,6 +99,7 @@ func (c *Controller) enter(conn *connection, role srt.Role) error {
 	s.moved = time.Now()
 	s.takeover = nil
 	conn.in, conn.Buffer = s, s.ID
+	c.tellStream(s)
 	return nil
 }
 
@@ -164,6 +166,7 @@ func (c *Controller) publisherLeft(s *stream) {
 		s.corrupt = true
 	}
 	s.info, _ = s.reader.Info()
+	c.tellStream(s)
 	next, successor := s.takeover, s.successor
 	s.takeover, s.successor = nil, nil
 	switch {
@@ -238,6 +241,7 @@ func (c *Controller) endPlayers(s *stream) {
 // removeStream forgets a stream that nobody publishes, and ends who still plays it.
 func (c *Controller) removeStream(s *stream) {
 	c.endPlayers(s)
+	c.tellRemoved(s)
 	_ = c.store.Remove(kindBuffer, s.key())
 	if p := c.single(roleHTTP); p != nil {
 		_ = p.ctl.Send(httpd.MsgRemove, httpd.Remove{Name: s.Stream, ID: s.ID})

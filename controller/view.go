@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"brume/api"
-	"brume/buffer"
 	"brume/media"
 	"brume/outputs/hls"
 	"brume/srt"
@@ -93,7 +92,7 @@ func (c *Controller) Stream(name string) (api.Stream, error) {
 
 func (s *stream) view() api.Stream {
 	v := api.Stream{
-		Name: s.Stream, State: api.StreamOffline, Input: s.input, BytesIn: s.rates.total, BytesOut: s.bytesOut + s.web.Bytes,
+		Name: s.Stream, State: s.state(), Input: s.input, BytesIn: s.rates.total, BytesOut: s.bytesOut + s.web.Bytes,
 		Viewers: api.Viewers{SRT: len(s.players), HLS: s.web.Viewers},
 		HLS:     api.HLSStats{Requests: s.web.Requests, Bytes: s.web.Bytes, PlayerViews: s.web.PlayerViews},
 		Tracks:  make([]api.Track, len(s.tracks)),
@@ -106,10 +105,9 @@ func (s *stream) view() api.Stream {
 		v.BytesOut += conn.stats.Bytes
 	}
 	if p := s.publisher; p != nil {
-		v.State = api.StreamStarting
 		v.Publisher = &api.Publisher{Connection: p.ID, Peer: p.Peer, Since: p.Since}
-		if s.info.State == buffer.Live {
-			v.State, v.LiveSince = api.StreamLive, s.Live
+		if v.State == api.StreamLive {
+			v.LiveSince = s.Live
 		}
 	} else if s.over.IsZero() && !s.gone.IsZero() {
 		until := s.gone.Add(time.Duration(s.cfg.Resume))
@@ -178,7 +176,7 @@ func (conn *connection) view() api.Connection {
 		v.State = api.ConnectionConnected
 		v.SRT = &api.SRT{
 			PeerVersion: n.PeerSRT, LatencyReceiveMS: n.LatencyRcv, LatencySendMS: n.LatencySnd, KeyLength: n.KeyLength,
-			PacketFilter: n.Filter, Stats: conn.stats.SRT,
+			Encrypted: n.KeyLength > 0, PacketFilter: n.Filter, PayloadSize: n.Payload, Stats: conn.stats.SRT,
 		}
 	}
 	if !conn.closing.IsZero() {
@@ -208,6 +206,7 @@ func (c *Controller) Metrics() api.MetricsSnapshot {
 		Info: c.info(), Streams: c.allStreams(), Connections: c.allConnections(), HTTP: c.web.metrics(),
 		Listeners: []api.ListenerMetrics{{Address: c.sockets.srtAddress, ListenerStats: c.listener.stats}},
 		Processes: map[string]int{"guardian": 1, "controller": 1},
+		Events:    c.events.Metrics(),
 		Restarts:  maps.Clone(c.restarts), Rejects: maps.Clone(c.rejects), Failures: maps.Clone(c.failures),
 	}
 	for _, p := range c.processes {
