@@ -4,6 +4,8 @@ import (
 	"log/slog"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"brume/srt"
 )
@@ -116,5 +118,23 @@ func loggable(id string) string {
 	return "(unreadable)"
 }
 
-// clip bounds what somebody outside wrote, and makes it valid UTF-8.
-func clip(s string, n int) string { return strings.ToValidUTF8(s[:min(n, len(s))], "?") }
+// clip bounds what somebody outside wrote, and leaves of it what can be shown: no line of it can pass for one of ours, and
+// no terminal obeys it.
+func clip(s string, n int) string { return strings.Map(printable, s[:min(n, len(s))]) }
+
+// clipLines is the same for what has several lines.
+func clipLines(s string, n int) string {
+	return strings.Map(func(r rune) rune {
+		if r == '\n' || r == '\t' {
+			return r
+		}
+		return printable(r)
+	}, s[:min(n, len(s))])
+}
+
+func printable(r rune) rune {
+	if r == utf8.RuneError || !unicode.IsPrint(r) {
+		return '?'
+	}
+	return r
+}

@@ -377,6 +377,7 @@ func (c *Controller) childLog(p *process, m control.Message) error {
 	if l.Count > 1 {
 		attrs = append(attrs, "times", l.Count)
 	}
+	p.lines.shared = &c.childLines
 	p.lines.log(c.log, level, "a process says", attrs...)
 	return nil
 }

@@ -142,11 +142,13 @@ func TestWhatAProcessSaysIsBounded(t *testing.T) {
 		return r.Conn != nil && r.Conn.Connected != nil && r.Conn.Connected.Peer == q.p.conn.Peer
 	})
 
+	start := time.Now()
 	for range 500 {
 		d.says(q, srt.MsgLog, srt.Log{Level: "ERROR+1000", Text: long})
 	}
-	require.LessOrEqual(t, strings.Count(d.log.String(), "a process says"), 3*linesPerSecond)
-	require.Less(t, len(d.log.String()), 100000)
+	allowed := float64(linesPerSecond) * (1 + time.Since(start).Seconds())
+	require.LessOrEqual(t, strings.Count(d.log.String(), "a process says"), int(allowed))
+	require.Less(t, len(d.log.String()), 2000*int(allowed))
 }
 
 func TestMessagesOfOtherRolesAreMalformed(t *testing.T) {

@@ -64,6 +64,7 @@ type Controller struct {
 	singles     map[role]*single
 	malformed   *slogLimiter
 	refusals    lines
+	childLines  lines // of all processes together
 	stateFile   string
 	reported    map[role]bool
 	stopping    bool
@@ -114,6 +115,7 @@ func (c *Controller) init(ctl *control.Conn, log *slog.Logger) {
 	c.singles = map[role]*single{roleHTTP: {}, roleListener: {}}
 	c.malformed = newLimiter(log)
 	c.events = api.NewEvents(time.Now())
+	c.childLines.perSec = allLinesPerSecond
 	c.histories = map[string]*streamSamples{}
 	c.reported = map[role]bool{}
 	c.lastID = uint64(time.Now().UnixNano())

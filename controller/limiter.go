@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"sync"
@@ -28,29 +29,42 @@ func (l *slogLimiter) warn(text string, err error, attrs ...any) {
 	}
 }
 
-// linesPerSecond bounds the log lines that one source of them may cause.
-const linesPerSecond = 20
+// Bounds of the log lines that somebody outside may cause.
+const (
+	linesPerSecond    = 20  // of one source
+	allLinesPerSecond = 200 // of all processes together
+)
 
 // lines bounds log lines that somebody outside causes. The zero value is ready for use.
 type lines struct {
+	shared   *lines // a bound over several, or nil
+	perSec   float64
 	budget   *budget
 	unlogged uint64
 }
 
 // log writes a line, or counts it where there were too many.
 func (l *lines) log(log *slog.Logger, level slog.Level, text string, attrs ...any) {
-	if l.budget == nil {
-		l.budget = newBudget(linesPerSecond)
-	}
-	l.budget.refill()
-	if l.budget.left < 1 {
+	if !l.may() || l.shared != nil && !l.shared.may() {
 		l.unlogged++
 		return
 	}
-	l.budget.left--
 	if l.unlogged > 0 {
 		attrs = append(attrs, "unlogged", l.unlogged)
 		l.unlogged = 0
 	}
 	log.Log(context.Background(), level, text, attrs...)
+}
+
+// may takes one line from the budget.
+func (l *lines) may() bool {
+	if l.budget == nil {
+		l.budget = newBudget(cmp.Or(l.perSec, linesPerSecond))
+	}
+	l.budget.refill()
+	if l.budget.left < 1 {
+		return false
+	}
+	l.budget.left--
+	return true
 }

@@ -375,7 +375,7 @@ func (p *process) lastWords() string {
 	if err != nil && !errors.Is(err, io.EOF) {
 		return ""
 	}
-	return clip(strings.TrimRight(string(b[:n]), "\x00\n"), 4000)
+	return clipLines(strings.TrimRight(string(b[:n]), "\x00\n"), 4000)
 }
 
 // boundedFile makes a memory file that can't grow beyond size.
