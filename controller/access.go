@@ -5,7 +5,6 @@ import (
 	"strings"
 	"time"
 	"unicode"
-	"unicode/utf8"
 
 	"brume/srt"
 )
@@ -120,7 +119,7 @@ func loggable(id string) string {
 
 // clip bounds what somebody outside wrote, and leaves of it what can be shown: no line of it can pass for one of ours, and
 // no terminal obeys it.
-func clip(s string, n int) string { return strings.Map(printable, s[:min(n, len(s))]) }
+func clip(s string, n int) string { return strings.Map(printable, valid(s, n)) }
 
 // clipLines is the same for what has several lines.
 func clipLines(s string, n int) string {
@@ -129,11 +128,13 @@ func clipLines(s string, n int) string {
 			return r
 		}
 		return printable(r)
-	}, s[:min(n, len(s))])
+	}, valid(s, n))
 }
 
+func valid(s string, n int) string { return strings.ToValidUTF8(s[:min(n, len(s))], "?") }
+
 func printable(r rune) rune {
-	if r == utf8.RuneError || !unicode.IsPrint(r) {
+	if !unicode.IsPrint(r) {
 		return '?'
 	}
 	return r

@@ -2,6 +2,7 @@ package controller
 
 import (
 	"bytes"
+	"slices"
 	"testing"
 	"time"
 
@@ -22,6 +23,9 @@ func FuzzConnectionMessages(f *testing.F) {
 
 {"type":"direction","body":{"role":"play"}}
 {"type":"stats","body":{"bytes":18446744073709551615,"demux":{"bytes":18446744073709551615}}}
+{"type":"stats","body":{"srt":{"time_ms":1,"rtt_ms":1e308,"total":{"pkt_rcv_loss":-9223372036854775808,"byte_recv":18446744073709551615}}}}
+
+{"type":"stats","body":{"srt":{"time_ms":9223372036854775807,"receive_rate_mbps":-1e-308,"snd_buf_ms":-1,"total":{"pkt_rcv_loss":9223372036854775807}}}}
 {"type":"log","body":{"level":"error","text":"\u0000\ud800","count":18446744073709551615}}
 
 {"type":"failed","body":{"reason":"buffer"}}
@@ -113,5 +117,16 @@ func FuzzConnectionMessages(f *testing.F) {
 			require.Equal(t, c.ID, d.connections[c.ID].ID)
 		}
 		d.allStreams()
+		for id, conn := range d.connections {
+			if h := conn.samples.history; h != nil {
+				for _, l := range []*level{&h.fine, &h.coarse} {
+					_, columns := l.read(now.Add(time.Hour).Unix())
+					for _, v := range slices.Concat(columns...) {
+						require.False(t, v < 0 || v > 1e9, "%s: %v", id, v)
+					}
+				}
+			}
+		}
+		d.tellMoreRefused(now.Add(time.Hour))
 	})
 }
