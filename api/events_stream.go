@@ -59,7 +59,6 @@ func (h *handlers) events(_ context.Context, in *eventsInput) (*huma.StreamRespo
 // send writes events until the client goes or is dropped. Only this client waits for its writes.
 func (s *EventSubscription) send(ctx context.Context, w http.ResponseWriter) error {
 	c := http.NewResponseController(w)
-	_ = c.SetReadDeadline(time.Time{}) // of the request, which is read
 	write := func(format string, args ...any) error {
 		_ = c.SetWriteDeadline(time.Now().Add(eventWrite))
 		_, err := fmt.Fprintf(w, format, args...)

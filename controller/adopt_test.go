@@ -193,6 +193,7 @@ func TestAdoptStreams(t *testing.T) {
 	require.False(t, l.streams["over"].playable())
 	require.EqualValues(t, 5, l.streams["twice"].ID)
 	require.GreaterOrEqual(t, l.lastID, uint64(5))
+	require.Equal(t, []string{"process.restarted controller", "stream.removed twice", "stream.removed empty"}, kinds(toldEvents(t, l.Controller)), "the rest is as it was")
 	l.mu.Lock()
 	l.monitor(time.Now().Add(time.Duration(l.Config.Resume) + time.Second))
 	l.monitor(time.Now().Add(time.Hour))

@@ -15,19 +15,19 @@ import (
 	"brume/srt"
 )
 
-// told are all events of a controller so far, as a client of the API gets them.
-func (d *desk) toldEvents() (all []api.Event) {
-	d.t.Helper()
-	ctx, cancel := context.WithCancel(d.t.Context())
+// toldEvents are all events of a controller so far, as a client of the API gets them.
+func toldEvents(t *testing.T, c *Controller) (all []api.Event) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
 	cancel() // what is there already is sent before anything is waited for
 	r := httptest.NewRequestWithContext(ctx, http.MethodGet, "http://127.0.0.1/api/v1/events", nil)
 	r.Header.Set("Last-Event-ID", "none")
 	w := httptest.NewRecorder()
-	api.New(d.Controller, api.Options{}).ServeHTTP(w, r)
+	api.New(c, api.Options{}).ServeHTTP(w, r)
 	for line := range strings.Lines(w.Body.String()) {
 		if data, ok := strings.CutPrefix(line, "data: "); ok {
 			var e api.Event
-			require.NoError(d.t, json.Unmarshal([]byte(data), &e))
+			require.NoError(t, json.Unmarshal([]byte(data), &e))
 			if e.Type != api.EventMissed {
 				all = append(all, e)
 			}
@@ -72,7 +72,7 @@ func TestEventsOfAStream(t *testing.T) {
 	s := d.streams["live"]
 	d.age(s, time.Now().Add(time.Hour))
 	d.age(s, time.Now().Add(2*time.Hour))
-	all := d.toldEvents()
+	all := toldEvents(t, d.Controller)
 	require.Equal(t, []string{
 		"connection.connecting live publish", "stream.starting live", "connection.connected live publish", "stream.live live",
 		"connection.connecting live play", "connection.connected live play", "connection.ended live play peer_closed",
@@ -101,7 +101,7 @@ func TestEventsOfSecrets(t *testing.T) {
 	}
 	d.calls(9, "#!::r=live,m=publish,s=hunter2,hunter2")
 	d.calls(10, "read:nothing?token=hunter2")
-	all := d.toldEvents()
+	all := toldEvents(t, d.Controller)
 	var reasons []string
 	for _, e := range all {
 		if e.End != nil {
@@ -131,7 +131,7 @@ func TestFloodOfRefusals(t *testing.T) {
 	d.tellMoreRefused(time.Now()) // it is not time yet, unless this machine is slow
 	d.tellMoreRefused(time.Now().Add(2 * time.Second))
 	counts := map[int]uint64{}
-	all := d.toldEvents()
+	all := toldEvents(t, d.Controller)
 	for _, e := range all {
 		require.Equal(t, api.EventCallerRefused, e.Type)
 		counts[e.Refusal.Code] += e.Refusal.Count
@@ -150,12 +150,12 @@ func TestEventsOfProcesses(t *testing.T) {
 	web, idle := d.join(roleHTTP), d.idle()
 	d.ends(web, "killed by SIGKILL")
 	d.ends(idle, "exit status 3")
-	all := d.toldEvents()
+	all := toldEvents(t, d.Controller)
 	require.Equal(t, []string{"process.restarted http", "process.restarted srt"}, kinds(all))
 	require.Equal(t, "killed by SIGKILL", all[0].Process.Status)
 	d.stopping = true
 	d.ends(d.join(roleConnection), "")
-	require.Len(t, d.toldEvents(), 2, "an end that was wanted is none")
+	require.Len(t, toldEvents(t, d.Controller), 2, "an end that was wanted is none")
 }
 
 // Who was accepted and then turned away is told as a refusal and as an end.
@@ -167,7 +167,7 @@ func TestEventsOfATurnedAwayCaller(t *testing.T) {
 	d.ends(q, "exit status 0")
 	require.Equal(t, []string{
 		"connection.connecting live undecided", "connection.connected live undecided", "caller.refused live undecided", "connection.ended live undecided closed",
-	}, kinds(d.toldEvents()))
+	}, kinds(toldEvents(t, d.Controller)))
 }
 
 // Who waits in vain for a process gets an end too.
@@ -177,5 +177,5 @@ func TestEventsOfACallerWithoutAProcess(t *testing.T) {
 	d.sweepPool(time.Now().Add(waitingTime + time.Second))
 	require.Equal(t, []string{
 		"connection.connecting live publish", "stream.starting live", "caller.refused live", "connection.ended live publish refused", "stream.offline live", "stream.removed live",
-	}, kinds(d.toldEvents()))
+	}, kinds(toldEvents(t, d.Controller)))
 }
