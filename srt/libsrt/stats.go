@@ -43,7 +43,7 @@ func (c *Conn) Stats() (srt.Stats, error) {
 		RcvTSBPDDelayMS:  int(t.msRcvTsbPdDelay),
 		ReorderTolerance: int(t.pktReorderTolerance),
 		ReorderDistance:  int(t.pktReorderDistance),
-		RcvAvgBelatedMS:  float64(t.pktRcvAvgBelatedTime),
+		RcvAvgBelatedMS:  belated(float64(t.pktRcvAvgBelatedTime), int64(t.msTimeStamp)),
 		SendRateMbps:     float64(t.mbpsSendRate),
 		ReceiveRateMbps:  float64(t.mbpsRecvRate),
 	}
@@ -62,6 +62,15 @@ func (c *Conn) Received() (int64, error) {
 		return 0, failure("statistics", code)
 	}
 	return c.total.PktRecv + packets(C.int(t.pktRecv)), nil
+}
+
+// belated is how late packets came, in ms. A packet that comes a second time before the first is due is belated for
+// libsrt by a negative time, which it takes for an enormous one: nothing is later than the connection is old.
+func belated(ms float64, age int64) float64 {
+	if ms > float64(age) {
+		return 0
+	}
+	return ms
 }
 
 // packets reads a counter as libsrt keeps it, whatever its type in the structure: stats::Packets has 32 bits.
