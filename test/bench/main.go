@@ -6,7 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -42,6 +41,8 @@ var measurements = []measurement{
 	{"hls-join", (*bench).join},
 	{"cpu", (*bench).publisherCPU},
 	{"memory", (*bench).viewerMemory},
+	{"ingest", (*bench).ingest},
+	{"play", (*bench).play},
 	{"flood", (*bench).flood},
 }
 
@@ -60,11 +61,8 @@ func run(seconds int, only string) error {
 	defer os.RemoveAll(dir)
 	b := &bench{dir: dir, clip: filepath.Join(dir, "clip.ts"), seconds: seconds}
 	fmt.Fprintln(os.Stderr, "making a clip of 4 Mbit/s")
-	line := "-nostdin -v error -f lavfi -i testsrc2=size=1280x720:rate=30 -f lavfi -i sine=frequency=440:sample_rate=48000 -t 60 " +
-		"-c:v libx264 -preset veryfast -profile:v main -pix_fmt yuv420p -g 30 -keyint_min 30 -sc_threshold 0 -bf 0 " +
-		"-b:v 3750k -minrate 3750k -maxrate 3750k -bufsize 3750k -x264-params nal-hrd=cbr:force-cfr=1 -c:a aac -b:a 128k -f mpegts"
-	if out, err := exec.Command("ffmpeg", append(strings.Fields(line), b.clip)...).CombinedOutput(); err != nil {
-		return fmt.Errorf("ffmpeg: %w: %s", err, out)
+	if err := encode(b.clip, "-s 1280x720", 60, 3750); err != nil {
+		return err
 	}
 	for _, m := range measurements {
 		if !strings.Contains(m.name, only) {
@@ -75,7 +73,7 @@ func run(seconds int, only string) error {
 			return fmt.Errorf("%s: %w", m.name, err)
 		}
 		for _, f := range figures {
-			fmt.Printf("%-62s %9.2f %-8s goal %s\n", f.name, f.value, f.unit, f.goal)
+			fmt.Printf("%-72s %9.2f %-8s goal %s\n", f.name, f.value, f.unit, f.goal)
 		}
 	}
 	return nil

@@ -330,34 +330,3 @@ func (s *server) memory() (float64, error) {
 	slices.Sort(all)
 	return float64(all[len(all)/2]) / 1e6, nil
 }
-
-// flood measures what a forged handshake costs, and what a real caller waits meanwhile.
-func (b *bench) flood() ([]figure, error) {
-	s, err := b.start()
-	if err != nil {
-		return nil, err
-	}
-	defer s.stop()
-	to, err := net.ResolveUDPAddr("udp4", s.srt)
-	if err != nil {
-		return nil, err
-	}
-	const rate, seconds = 20000, 5
-	c, err := net.DialUDP("udp4", nil, to)
-	if err != nil {
-		return nil, err
-	}
-	defer c.Close()
-	packet := make([]byte, 64)
-	packet[0], packet[19], packet[23], packet[39] = 0x80, 4, 2, 1
-	before := s.cpu()
-	sent := 0
-	for began := time.Now(); time.Since(began) < seconds*time.Second; {
-		for due := int(time.Since(began).Seconds() * rate); sent < due; sent++ {
-			_, _ = c.Write(packet)
-		}
-		time.Sleep(time.Millisecond)
-	}
-	cost := (s.cpu() - before).Seconds() / float64(sent) * 1e6
-	return []figure{{"CPU of a forged induction at 20,000/s", cost, "us", "< 25"}}, nil
-}

@@ -127,9 +127,7 @@ func own(pid int) (int, error) {
 
 // publish sends the clip in real time, over and over.
 func (b *bench) publish(s *server, stream string) (*exec.Cmd, error) {
-	cmd := exec.Command("ffmpeg", "-nostdin", "-v", "error", "-re", "-stream_loop", "-1", "-i", b.clip, "-c", "copy", "-f", "mpegts",
-		"srt://"+s.srt+"?pkt_size=1316&streamid=publish:"+stream)
-	return cmd, cmd.Start()
+	return publishTo("srt://"+s.srt+"?pkt_size=1316&streamid=publish:"+stream, b.clip)
 }
 
 func end(cmd *exec.Cmd) {
