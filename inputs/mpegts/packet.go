@@ -16,9 +16,9 @@ const (
 
 // slot is what is known of one PID.
 type slot struct {
-	pcr     bool       // carries the clock of the program
-	section *assembler // for a PID with sections
-	stream  *stream    // for a PID with PES
+	pcr     bool          // carries the clock of the program
+	section *ts.Assembler // for a PID with sections
+	stream  *stream       // for a PID with PES
 
 	seen    bool   // a packet with payload came
 	jump    bool   // discontinuity_indicator: the next continuity_counter may be any
@@ -90,7 +90,7 @@ func (d *Demuxer) packet(p *[ts.PacketSize]byte) error {
 		}
 	}
 	if s.section != nil {
-		return s.section.take(p[at:], start)
+		return s.section.Take(p[at:], start)
 	}
 	if s.stream != nil {
 		return s.stream.take(p[at:], start)
@@ -122,7 +122,7 @@ func (d *Demuxer) adaptation(s *slot, f []byte) (stuffed bool) {
 func (s *slot) lose(complete bool) error {
 	switch {
 	case s.section != nil:
-		s.section.reset()
+		s.section.Reset()
 	case s.stream != nil:
 		return s.stream.lose(complete)
 	}

@@ -21,75 +21,22 @@ type tables struct {
 	others  map[uint16]uint32 // checksum of the PMT of each other program
 }
 
-// assembler puts sections together (ISO/IEC 13818-1 2.4.4.1).
-type assembler struct {
-	give  func(section []byte) error
-	stats *ts.Stats
-	buf   []byte
-	live  bool // buf holds the beginning of a section, or one may begin
-}
-
-func (a *assembler) reset() { a.buf, a.live = a.buf[:0], false }
-
-func (a *assembler) take(p []byte, start bool) error {
-	if start {
-		if len(p) == 0 || int(p[0]) >= len(p) {
-			a.stats.TableErrors++
-			a.reset()
-			return nil
-		}
-		n := 1 + int(p[0]) // pointer_field
-		if a.live && len(a.buf) > 0 {
-			if err := a.add(p[1:n]); err != nil {
-				return err
-			}
-		}
-		a.buf, a.live = a.buf[:0], true
-		p = p[n:]
-	}
-	if !a.live {
-		return nil
-	}
-	return a.add(p)
-}
-
-func (a *assembler) add(p []byte) error {
-	for len(p) > 0 {
-		if len(a.buf) == 0 && p[0] == 0xFF { // stuffing up to the end of the packet
-			return nil
-		}
-		want := 3
-		if len(a.buf) >= 3 {
-			want += int(binary.BigEndian.Uint16(a.buf[1:]) & 0xFFF)
-			if want > ts.MaxSectionSize {
-				a.stats.Oversized++
-				a.reset()
-				return nil
-			}
-		}
-		n := min(want-len(a.buf), len(p))
-		a.buf = append(a.buf, p[:n]...)
-		p = p[n:]
-		if len(a.buf) < 3 || len(a.buf) < 3+int(binary.BigEndian.Uint16(a.buf[1:])&0xFFF) {
-			continue
-		}
-		section := a.buf
-		a.buf = a.buf[:0]
-		if err := a.give(section); err != nil {
-			return err
-		}
-		if !a.live {
-			return nil
-		}
-	}
-	return nil
-}
-
 // addTable makes a PID one that carries sections.
 func (d *Demuxer) addTable(pid uint16, give func([]byte) error) {
 	if s := d.addSlot(pid); s != nil {
-		s.section = &assembler{give: give, stats: &d.stats}
+		s.section = d.assembler(give)
 	}
+}
+
+// assembler makes one whose damaged sections are counted.
+func (d *Demuxer) assembler(give func([]byte) error) *ts.Assembler {
+	return &ts.Assembler{Give: give, Broken: func(oversized bool) {
+		if oversized {
+			d.stats.Oversized++
+		} else {
+			d.stats.TableErrors++
+		}
+	}}
 }
 
 // addSlot returns the slot of a PID, a new one if it has none. It returns nil if there are too many.
@@ -311,7 +258,7 @@ func (d *Demuxer) addStream(e element) *stream {
 	s := newStream(d, e)
 	slot.stream, s.slot = s, slot
 	if e.codec == media.SCTE35 {
-		slot.section = &assembler{give: s.spliceSection, stats: &d.stats}
+		slot.section = d.assembler(s.spliceSection)
 	}
 	return s
 }
