@@ -99,6 +99,19 @@ func (f *fake) Disconnect(id string) error {
 	return err
 }
 
+func fakeHealth(at time.Time) *ts.Health {
+	fast, slow, sure := 20.0, -30.0, 2.0
+	h := &ts.Health{
+		PCRs: []ts.HealthPCR{{PID: 256, IntervalMS: 40, JitterUS: 900, DriftPPM: &fast, DriftErrorPPM: &sure}, {PID: 512, IntervalMS: 30, JitterUS: 1200, DriftPPM: &slow}},
+		PIDs: []ts.HealthPID{{Kind: ts.KindPAT, Packets: 10}, {PID: 256, Kind: ts.KindVideo, Program: 1, StreamType: ts.StreamTypeH264, Packets: 80}}, PIDsTotal: 12,
+	}
+	for _, i := range h.Indicators.All() {
+		i.OK = true
+	}
+	h.Indicators.PAT = ts.Indicator{Errors: 4, LastError: &at}
+	return h
+}
+
 func newFake() *fake {
 	start := time.Now().Add(-time.Hour).Truncate(time.Second).UTC()
 	f := &fake{
@@ -119,7 +132,7 @@ func newFake() *fake {
 				},
 				Buffer:  &Buffer{Seconds: 59.5, Bytes: 3e7, WindowSeconds: 60, SizeBytes: 64e6, SegmentTargetSeconds: 1, SegmentMaxSeconds: 6, PartTargetSeconds: .5, TargetDurationSeconds: 2, Epochs: 1},
 				Viewers: Viewers{SRT: 2, HLS: 3}, BytesIn: 1000, BytesOut: 5000,
-				Input: &ts.Stats{Packets: 100, ContinuityErrors: 3}, HLS: HLSStats{Requests: 7, Bytes: 4000, PlayerViews: 1},
+				Input: &ts.Stats{Packets: 100, ContinuityErrors: 3}, Health: fakeHealth(start), HLS: HLSStats{Requests: 7, Bytes: 4000, PlayerViews: 1},
 			},
 		},
 		connections: []Connection{

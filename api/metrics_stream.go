@@ -25,16 +25,13 @@ var tsCounters = []struct {
 }{
 	{counter("stream_ts_bytes_total", "Bytes of transport stream taken in.", "stream"), func(s *ts.Stats) uint64 { return s.Bytes }},
 	{counter("stream_ts_packets_total", "Transport stream packets.", "stream"), func(s *ts.Stats) uint64 { return s.Packets }},
-	{counter("stream_ts_sync_losses_total", "Times the sync byte was lost.", "stream"), func(s *ts.Stats) uint64 { return s.SyncLosses }},
 	{counter("stream_ts_skipped_bytes_total", "Bytes passed over to find the sync byte again.", "stream"), func(s *ts.Stats) uint64 { return s.SkippedBytes }},
-	{counter("stream_ts_transport_errors_total", "Packets with transport_error_indicator set.", "stream"), func(s *ts.Stats) uint64 { return s.TransportErrors }},
-	{counter("stream_ts_continuity_errors_total", "Gaps in continuity_counter.", "stream"), func(s *ts.Stats) uint64 { return s.ContinuityErrors }},
-	{counter("stream_ts_crc_errors_total", "Sections with a wrong CRC_32.", "stream"), func(s *ts.Stats) uint64 { return s.CRCErrors }},
+	{counter("stream_ts_continuity_errors_total", "Gaps in continuity_counter on the PIDs that are taken apart.", "stream"), func(s *ts.Stats) uint64 { return s.ContinuityErrors }},
+	{counter("stream_ts_crc_errors_total", "Sections with a wrong CRC_32 among those that are taken apart.", "stream"), func(s *ts.Stats) uint64 { return s.CRCErrors }},
 	{counter("stream_ts_table_errors_total", "PAT or PMT that can't be read.", "stream"), func(s *ts.Stats) uint64 { return s.TableErrors }},
 	{counter("stream_ts_pes_errors_total", "PES that can't be read.", "stream"), func(s *ts.Stats) uint64 { return s.PESErrors }},
 	{counter("stream_ts_unit_errors_total", "Access units that can't be read.", "stream"), func(s *ts.Stats) uint64 { return s.UnitErrors }},
 	{counter("stream_ts_oversized_total", "PES, sections or access units over the limit.", "stream"), func(s *ts.Stats) uint64 { return s.Oversized }},
-	{counter("stream_ts_unknown_packets_total", "Packets on a PID that no table names.", "stream"), func(s *ts.Stats) uint64 { return s.UnknownPackets }},
 	{counter("stream_ts_scrambled_packets_total", "Packets that are scrambled.", "stream"), func(s *ts.Stats) uint64 { return s.Scrambled }},
 	{counter("stream_ts_discontinuities_total", "Jumps of the clock.", "stream"), func(s *ts.Stats) uint64 { return s.Discontinuities }},
 	{counter("stream_ts_epochs_total", "Epochs that the demultiplexer began.", "stream"), func(s *ts.Stats) uint64 { return s.Epochs }},
@@ -69,4 +66,5 @@ func (e emitter) stream(s *Stream) {
 		}
 		e.add(streamIgnoredTrack, float64(s.Input.IgnoredTracks), s.Name)
 	}
+	e.health(s)
 }

@@ -48,6 +48,14 @@ func TestMetrics(t *testing.T) {
 		`brume_stream_buffer_seconds{stream="live"} 59.5`,
 		`brume_stream_ts_continuity_errors_total{stream="live"} 3`,
 		`brume_stream_hls_requests_total{stream="live"} 7`,
+		`brume_ts_errors_total{indicator="pat",stream="live"} 4`,
+		`brume_ts_errors_total{indicator="crc",stream="live"} 0`,
+		`brume_ts_ok{indicator="pat",stream="live"} 0`,
+		`brume_ts_ok{indicator="crc",stream="live"} 1`,
+		`brume_ts_pids{stream="live"} 12`,
+		`brume_ts_pcr_interval_seconds{stream="live"} 0.04`,
+		`brume_ts_pcr_jitter_seconds{stream="live"} 0.0012`,
+		`brume_ts_pcr_drift_ratio{stream="live"} -3e-05`,
 		`brume_connections{role="publish"} 1`,
 		`brume_connection_bytes_total{connection="c2",role="play",stream="live"} 50`,
 		`brume_srt_packets_total{connection="c2",direction="sent",role="play",stream="live"} 9`,
@@ -126,7 +134,7 @@ func TestEveryFigureIsShown(t *testing.T) {
 		v    any
 		skip []string
 	}{
-		{"ts.Stats", in, nil},
+		{"ts.Stats", in, []string{"SyncLosses", "TransportErrors", "UnknownPackets"}},
 		{"srt.Stats", &conn.Stats, []string{"Interval", "Total"}},
 		{"srt.StatsCount", &conn.Stats.Total, nil},
 		{"srt.ListenerStats", &f.snapshot.Listeners[0].ListenerStats, []string{"Rejected"}},

@@ -32,6 +32,7 @@ type Stream struct {
 	BytesIn       uint64      `json:"bytes_in" doc:"Payload bytes that came in since the buffer was made, of all publishers"`
 	BytesOut      uint64      `json:"bytes_out" doc:"Payload bytes that went out since the buffer was made, over SRT and HTTP"`
 	Input         *ts.Stats   `json:"input,omitempty" doc:"What the demultiplexer counted of the present publisher, else of the last"`
+	Health        *ts.Health  `json:"health,omitempty" doc:"How well the transport stream of the present publisher, else of the last, keeps the rules of TR 101 290; at most two seconds old"`
 	HLS           HLSStats    `json:"hls" doc:"Requests over HTTP since the buffer was made"`
 	Links         Links       `json:"links" doc:"Where to watch and to publish"` // the API fills it in
 }

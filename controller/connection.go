@@ -142,6 +142,7 @@ func (c *Controller) heardConnection(p *process, m control.Message) error {
 		if conn.in != nil && conn.in.publisher == conn && stats.Demux != nil {
 			conn.in.input = stats.Demux
 		}
+		conn.judged(time.Now())
 	case srt.MsgFailed:
 		var failed srt.Failed
 		if err := m.Decode(&failed); err != nil {

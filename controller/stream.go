@@ -43,6 +43,7 @@ type stream struct {
 	moved    time.Time // when the last unit came in
 	rates    rates
 	input    *ts.Stats
+	health   *ts.Health
 	tracks   []api.Track
 	tracksOf uint64 // epoch of tracks
 	bytesOut uint64 // of connections that have ended
@@ -98,6 +99,7 @@ func (c *Controller) enter(conn *connection, role srt.Role) error {
 	s.gone = time.Time{}
 	s.moved = time.Now()
 	s.takeover = nil
+	s.health = nil // of the publisher before
 	conn.in, conn.Buffer = s, s.ID
 	c.tellStream(s)
 	return nil

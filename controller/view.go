@@ -97,6 +97,7 @@ func (s *stream) view() api.Stream {
 		HLS:     api.HLSStats{Requests: s.web.Requests, Bytes: s.web.Bytes, PlayerViews: s.web.PlayerViews},
 		Tracks:  make([]api.Track, len(s.tracks)),
 	}
+	v.Health = s.health
 	copy(v.Tracks, s.tracks)
 	for i := range v.Tracks {
 		v.Tracks[i].Bitrate = s.rates.bitrate(i)

@@ -143,6 +143,8 @@ type ConnStats struct {
 	Skipped   uint64    `json:"skipped,omitempty"` // units that a viewer was too slow for
 	Units     uint64    `json:"units"`             // access units written to or read from the buffer
 	BufferErr uint64    `json:"buffer_errors"`     // entries that the buffer refused or that could not be read
+
+	Health *ts.Health `json:"health,omitempty"` // of a publisher's transport stream
 }
 
 // Failed tells why a connection process ends.

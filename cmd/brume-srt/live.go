@@ -7,6 +7,7 @@ import (
 
 	"brume/buffer"
 	inputsrt "brume/inputs/srt"
+	"brume/media/ts"
 	outputsrt "brume/outputs/srt"
 	"brume/srt"
 	"brume/srt/libsrt"
@@ -55,7 +56,7 @@ func (p *process) live() *ending {
 
 	in := &source{conn: c, listener: l, batch: libsrt.NewBatch(batchMessages), heard: time.Now()}
 	g := p.granted
-	var kept []byte
+	var kept inputsrt.Batch
 	if g.role == srt.RoleUnknown {
 		g, kept, end = p.decide(in)
 		if end != nil {
@@ -77,7 +78,7 @@ func (p *process) live() *ending {
 
 // decide finds out what a caller is that did not say: the first packet makes a publisher, silence a player. It
 // returns the buffer that the controller gives for that, and what was received meanwhile.
-func (p *process) decide(in *source) (g grant, kept []byte, end *ending) {
+func (p *process) decide(in *source) (g grant, kept inputsrt.Batch, end *ending) {
 	wait := time.Duration(p.configure.DecideMS) * time.Millisecond
 	if wait <= 0 {
 		wait = decideDefault
@@ -85,18 +86,18 @@ func (p *process) decide(in *source) (g grant, kept []byte, end *ending) {
 	role := srt.RolePlay
 	for start := time.Now(); role == srt.RolePlay && time.Since(start) < wait; {
 		if err := in.conn.Read(in.batch, max(wait-time.Since(start), time.Millisecond), 0); err != nil {
-			return grant{}, nil, because(srt.FailPeer, "the peer closed the connection")
+			return grant{}, kept, because(srt.FailPeer, "the peer closed the connection")
 		}
 		if in.batch.Len() > 0 {
 			role = srt.RolePublish
-			kept = append(kept, in.batch.Bytes()...)
+			kept = keep(kept, in.batch)
 		}
 	}
 	if n, err := in.conn.Received(); role == srt.RolePlay && err == nil && n > 0 {
 		role = srt.RolePublish // with a long latency its first packet is here long before it may be read
 	}
 	if end := p.show(role); end != nil {
-		return grant{}, nil, end
+		return grant{}, kept, end
 	}
 	for start := time.Now(); time.Since(start) < grantWait; {
 		select {
@@ -104,23 +105,23 @@ func (p *process) decide(in *source) (g grant, kept []byte, end *ending) {
 			return g, kept, nil
 		default:
 		}
-		if len(kept) > maxKept {
+		if len(kept.Bytes) > maxKept || len(kept.Messages) > maxKept/ts.PacketSize {
 			time.Sleep(gatherTime)
 			continue
 		}
 		if err := in.conn.Read(in.batch, gatherTime, 0); err != nil {
-			return grant{}, nil, because(srt.FailPeer, "the peer closed the connection")
+			return grant{}, kept, because(srt.FailPeer, "the peer closed the connection")
 		}
-		kept = append(kept, in.batch.Bytes()...)
-		if role == srt.RolePlay && len(kept) > 0 {
+		kept = keep(kept, in.batch)
+		if role == srt.RolePlay && len(kept.Bytes) > 0 {
 			// It was only slow to begin.
 			role = srt.RolePublish
 			if end := p.show(role); end != nil {
-				return grant{}, nil, end
+				return grant{}, kept, end
 			}
 		}
 	}
-	return grant{}, nil, because(srt.FailBuffer, "no buffer came for the role that the connection has shown")
+	return grant{}, kept, because(srt.FailBuffer, "no buffer came for the role that the connection has shown")
 }
 
 // show tells the controller what the connection seems to be.
@@ -135,7 +136,7 @@ func (p *process) show(role srt.Role) *ending {
 }
 
 // publish takes the publisher's media into the buffer until one of them ends.
-func (p *process) publish(in *source, f *os.File, kept []byte) *ending {
+func (p *process) publish(in *source, f *os.File, kept inputsrt.Batch) *ending {
 	w, err := buffer.OpenWriter(f)
 	_ = f.Close()
 	if err != nil {
@@ -143,7 +144,7 @@ func (p *process) publish(in *source, f *os.File, kept []byte) *ending {
 	}
 	pub := inputsrt.NewPublisher(w, time.Now)
 	p.setMedia(publisher{pub})
-	if len(kept) > 0 {
+	if len(kept.Bytes) > 0 {
 		err = pub.Take(kept)
 	}
 	if err == nil {
@@ -211,23 +212,39 @@ type source struct {
 	conn     *libsrt.Conn
 	listener *libsrt.Listener
 	batch    *libsrt.Batch
-	heard    time.Time // when media last came
+	messages []inputsrt.Message // of the batch
+	heard    time.Time          // when media last came
 	refused  int
 }
 
 // Next implements inputs/srt.Source.
-func (s *source) Next() ([]byte, error) {
+func (s *source) Next() (inputsrt.Batch, error) {
 	if err := s.conn.Read(s.batch, readWait, gatherTime); err != nil {
-		return nil, err
+		return inputsrt.Batch{}, err
 	}
 	now := time.Now()
 	if s.batch.Len() > 0 {
 		s.heard = now
 		s.refused = s.listener.Refused()
 	} else if s.listener.Refused() > s.refused && now.Sub(s.heard) > silentWait {
-		return nil, errReplaced
+		return inputsrt.Batch{}, errReplaced
 	}
-	return s.batch.Bytes(), nil
+	s.messages = messages(s.messages[:0], s.batch)
+	return inputsrt.Batch{Bytes: s.batch.Bytes(), Messages: s.messages}, nil
+}
+
+// keep adds a copy of what was read.
+func keep(kept inputsrt.Batch, b *libsrt.Batch) inputsrt.Batch {
+	return inputsrt.Batch{Bytes: append(kept.Bytes, b.Bytes()...), Messages: messages(kept.Messages, b)}
+}
+
+// messages appends those of a batch.
+func messages(to []inputsrt.Message, b *libsrt.Batch) []inputsrt.Message {
+	for i := range b.Len() {
+		m := b.Message(i)
+		to = append(to, inputsrt.Message{Length: m.Length, Source: m.Source})
+	}
+	return to
 }
 
 // sender is the connection as a viewer's.
@@ -257,7 +274,7 @@ func (p publisher) wake() {}
 
 func (p publisher) counts() (srt.ConnStats, error) {
 	s := p.Stats()
-	return srt.ConnStats{Bytes: s.Bytes, Demux: &s.Demux, Units: s.Units, BufferErr: s.Refused}, s.LastError
+	return srt.ConnStats{Bytes: s.Bytes, Demux: &s.Demux, Health: s.Health, Units: s.Units, BufferErr: s.Refused}, s.LastError
 }
 
 type viewer struct {

@@ -9,6 +9,7 @@ import (
 
 	"brume/buffer"
 	"brume/inputs/mpegts"
+	"brume/inputs/mpegts/health"
 	"brume/media"
 	"brume/media/ts"
 )
@@ -24,7 +25,19 @@ var ErrBuffer = errors.New("stream buffer is unusable")
 type Source interface {
 	// Next waits a bounded time for a batch of the transport stream, cut anywhere. It is valid until the next
 	// call, and empty when nothing came. An error means that there will be no more.
-	Next() ([]byte, error)
+	Next() (Batch, error)
+}
+
+// Batch is a stretch of the transport stream, in the messages that the peer sent.
+type Batch struct {
+	Bytes    []byte
+	Messages []Message // their lengths add up to that of Bytes
+}
+
+// Message is one of them.
+type Message struct {
+	Length int           // bytes
+	Source time.Duration // when the peer sent it, on a clock of the connection
 }
 
 // Buffer is the stream buffer's writer, buffer.Writer.
@@ -37,11 +50,12 @@ type Buffer interface {
 
 // Stats counts what a publisher did since it began.
 type Stats struct {
-	Bytes     uint64   // taken in
-	Units     uint64   // access units written to the buffer
-	Refused   uint64   // access units and epochs that the buffer refused
-	LastError error    // why it refused the last one
-	Demux     ts.Stats //
+	Bytes     uint64     // taken in
+	Units     uint64     // access units written to the buffer
+	Refused   uint64     // access units and epochs that the buffer refused
+	LastError error      // why it refused the last one
+	Demux     ts.Stats   //
+	Health    *ts.Health // of the last half second or so, nil before; not to be changed
 }
 
 // Publisher writes one connection's media into a buffer. Its methods are for one
@@ -53,6 +67,7 @@ type Publisher struct {
 	start time.Time
 	demux *mpegts.Demuxer
 	order *media.Interleaver
+	judge judge
 	fatal error
 
 	units, refused uint64
@@ -64,7 +79,7 @@ type Publisher struct {
 
 // NewPublisher makes a Publisher. The buffer stays the caller's.
 func NewPublisher(b Buffer, now func() time.Time) *Publisher {
-	p := &Publisher{buffer: b, now: now, start: now()}
+	p := &Publisher{buffer: b, now: now, start: now(), judge: judge{monitor: health.New()}}
 	p.order = media.NewInterleaver((*counter)(p), media.Ticks(maxLead))
 	p.demux = mpegts.NewDemuxer(p.order, mpegts.Options{})
 	return p
@@ -85,13 +100,14 @@ func (p *Publisher) Run(s Source) error {
 }
 
 // Take writes one batch and shows it to the buffer's readers. Errors: ErrBuffer.
-func (p *Publisher) Take(batch []byte) error {
+func (p *Publisher) Take(batch Batch) error {
 	now := p.now()
 	p.buffer.SetTime(now)
 	p.demux.SetTime(now.Sub(p.start))
-	p.swallow(p.demux.Write(batch))
+	p.judge.take(batch, now)
+	p.swallow(p.demux.Write(batch.Bytes))
 	p.buffer.Commit()
-	p.publish(len(batch))
+	p.publish(len(batch.Bytes))
 	return p.fatal
 }
 
@@ -122,6 +138,7 @@ func (p *Publisher) publish(bytes int) {
 	defer p.mu.Unlock()
 	p.stats.Bytes += uint64(bytes)
 	p.stats.Units, p.stats.Refused, p.stats.LastError, p.stats.Demux = p.units, p.refused, p.last, demux
+	p.stats.Health = p.judge.last
 }
 
 // swallow keeps an error that a sink did not count: a packet that the interleaver could not place.

@@ -19,7 +19,10 @@ import (
 
 var clip []byte
 
-const clipFrames = 50
+const (
+	clipFrames = 50
+	clipTime   = clipFrames * time.Second / 25
+)
 
 func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "inputs-srt")
@@ -45,16 +48,23 @@ type batches struct {
 	rest []byte
 	size int
 	err  error
+	sent time.Duration
 }
 
-func (b *batches) Next() ([]byte, error) {
+func (b *batches) Next() (Batch, error) {
 	if len(b.rest) == 0 {
-		return nil, b.err
+		return Batch{}, b.err
 	}
 	n := min(b.size, len(b.rest))
 	batch := b.rest[:n]
 	b.rest = b.rest[n:]
-	return batch, nil
+	b.sent += time.Duration(n) * clipTime / time.Duration(len(clip))
+	return message(batch, b.sent), nil
+}
+
+// message is a batch of one.
+func message(b []byte, at time.Duration) Batch {
+	return Batch{Bytes: b, Messages: []Message{{len(b), at}}}
 }
 
 // fakeBuffer writes down what it is told.
@@ -119,7 +129,7 @@ func TestWholeClip(t *testing.T) {
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
 			f := &fakeBuffer{}
 			p := NewPublisher(f, clock())
-			require.ErrorIs(t, p.Run(&batches{clip, size, io.EOF}), io.EOF)
+			require.ErrorIs(t, p.Run(&batches{rest: clip, size: size, err: io.EOF}), io.EOF)
 			require.Equal(t, clipFrames, f.units[0])
 			require.Greater(t, f.units[1], 60)
 			require.Equal(t, 1, f.count("begin"))
@@ -149,10 +159,10 @@ func TestIntoARealBuffer(t *testing.T) {
 	defer r.Close()
 
 	p := NewPublisher(w, clock())
-	require.NoError(t, p.Take(clip[:len(clip)/2]))
+	require.NoError(t, p.Take(message(clip[:len(clip)/2], 0)))
 	_, head := r.Bounds()
 	require.Positive(t, head, "a batch is visible at once")
-	require.ErrorIs(t, p.Run(&batches{clip[len(clip)/2:], 1316, io.EOF}), io.EOF)
+	require.ErrorIs(t, p.Run(&batches{rest: clip[len(clip)/2:], size: 1316, err: io.EOF}), io.EOF)
 	_, head = r.Bounds()
 	last, err := r.Entry(head - 1)
 	require.NoError(t, err)
@@ -171,7 +181,7 @@ func TestRefusedUnitsAreCounted(t *testing.T) {
 		return nil
 	}}
 	p := NewPublisher(f, clock())
-	require.ErrorIs(t, p.Run(&batches{clip, 1316, io.EOF}), io.EOF)
+	require.ErrorIs(t, p.Run(&batches{rest: clip, size: 1316, err: io.EOF}), io.EOF)
 	s := p.Stats()
 	require.Equal(t, uint64(f.n/10), s.Refused)
 	require.Equal(t, uint64(f.n-f.n/10), s.Units)
@@ -187,7 +197,7 @@ func TestUnusableBufferEndsTheConnection(t *testing.T) {
 				}
 				return nil
 			}}
-			source := &batches{clip, 1316, io.EOF}
+			source := &batches{rest: clip, size: 1316, err: io.EOF}
 			err := NewPublisher(f, clock()).Run(source)
 			require.ErrorIs(t, err, ErrBuffer)
 			require.ErrorIs(t, err, cause)
@@ -195,7 +205,7 @@ func TestUnusableBufferEndsTheConnection(t *testing.T) {
 		})
 	}
 	t.Run("at the end", func(t *testing.T) {
-		err := NewPublisher(&fakeBuffer{end: buffer.ErrFinished}, clock()).Run(&batches{clip, 1316, io.EOF})
+		err := NewPublisher(&fakeBuffer{end: buffer.ErrFinished}, clock()).Run(&batches{rest: clip, size: 1316, err: io.EOF})
 		require.ErrorIs(t, err, ErrBuffer)
 		require.ErrorIs(t, err, io.EOF)
 	})
@@ -204,7 +214,7 @@ func TestUnusableBufferEndsTheConnection(t *testing.T) {
 func TestRefusedTracks(t *testing.T) {
 	f := &fakeBuffer{begin: buffer.ErrTracks, refuse: func(int, *media.Packet) error { return buffer.ErrNoEpoch }}
 	p := NewPublisher(f, clock())
-	require.ErrorIs(t, p.Run(&batches{clip, 1316, io.EOF}), io.EOF)
+	require.ErrorIs(t, p.Run(&batches{rest: clip, size: 1316, err: io.EOF}), io.EOF)
 	require.Zero(t, p.Stats().Units)
 	require.Equal(t, uint64(f.n+1), p.Stats().Refused)
 }
@@ -218,20 +228,20 @@ func TestGarbage(t *testing.T) {
 	torn := append(append(append([]byte{}, clip[:len(clip)/3]...), garbage...), clip[len(clip)/3:]...)
 	f := &fakeBuffer{}
 	p := NewPublisher(f, clock())
-	require.ErrorIs(t, p.Run(&batches{torn, 1316, io.EOF}), io.EOF)
+	require.ErrorIs(t, p.Run(&batches{rest: torn, size: 1316, err: io.EOF}), io.EOF)
 	require.Greater(t, f.units[0], clipFrames/2)
 	require.Positive(t, p.Stats().Demux.SyncLosses)
 
 	p = NewPublisher(&fakeBuffer{}, clock())
-	require.ErrorIs(t, p.Run(&batches{garbage, 1316, io.EOF}), io.EOF)
+	require.ErrorIs(t, p.Run(&batches{rest: garbage, size: 1316, err: io.EOF}), io.EOF)
 	require.Zero(t, p.Stats().Units)
 }
 
 func TestSilence(t *testing.T) {
 	f := &fakeBuffer{}
 	p := NewPublisher(f, clock())
-	require.NoError(t, p.Take(nil))
-	require.NoError(t, p.Take([]byte{}))
+	require.NoError(t, p.Take(Batch{}))
+	require.NoError(t, p.Take(Batch{Bytes: []byte{}}))
 	require.Equal(t, 2, f.count("commit"), "the writer shows that it is alive")
 	require.NoError(t, p.End())
 	require.Zero(t, p.Stats().Units)
@@ -240,7 +250,7 @@ func TestSilence(t *testing.T) {
 func TestStatsFromAnotherGoroutine(t *testing.T) {
 	p := NewPublisher(&fakeBuffer{}, clock())
 	done := make(chan error)
-	go func() { done <- p.Run(&batches{clip, 188, io.EOF}) }()
+	go func() { done <- p.Run(&batches{rest: clip, size: 188, err: io.EOF}) }()
 	for last := uint64(0); ; {
 		select {
 		case err := <-done:
@@ -259,6 +269,6 @@ func BenchmarkPublisher(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		p := NewPublisher(&fakeBuffer{}, clock())
-		_ = p.Run(&batches{clip, 7 * 1316, io.EOF})
+		_ = p.Run(&batches{rest: clip, size: 7 * 1316, err: io.EOF})
 	}
 }

@@ -84,6 +84,23 @@ type HealthPCR struct {
 	DriftErrorPPM *float64 `json:"drift_error_ppm,omitempty" doc:"Twice the standard error of drift_ppm"`
 }
 
+// Bound makes what a process said of itself fit to be shown: no longer than it may be, no time outside of from and to.
+func (h *Health) Bound(from, to time.Time) {
+	for _, i := range h.Indicators.All() {
+		if at := i.LastError; at != nil && (at.Before(from) || at.After(to)) {
+			i.LastError = nil
+		}
+	}
+	h.PCRs = append([]HealthPCR{}, h.PCRs[:min(len(h.PCRs), MaxHealthPCRs)]...)
+	h.PIDs = append([]HealthPID{}, h.PIDs[:min(len(h.PIDs), MaxHealthPIDs)]...)
+	for i := range h.PIDs {
+		if !h.PIDs[i].Kind.Known() {
+			h.PIDs[i].Kind = KindData
+		}
+	}
+	h.PIDsTotal = min(max(h.PIDsTotal, len(h.PIDs)), PIDs)
+}
+
 // PIDKind is what a PID is for.
 type PIDKind string
 
