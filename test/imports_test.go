@@ -161,7 +161,7 @@ var clocks = []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "N
 func TestCoresArePure(t *testing.T) {
 	all := packages(t)
 	var files []string
-	for _, core := range []string{"media", "media/bits", "media/h26x", "media/ts", "inputs/mpegts", "outputs/mpegts", "outputs/fmp4", "srt"} {
+	for _, core := range []string{"media", "media/bits", "media/h26x", "media/ts", "inputs/mpegts", "inputs/mpegts/health", "outputs/mpegts", "outputs/fmp4", "srt"} {
 		require.Contains(t, all, core)
 		for _, f := range all[core].GoFiles {
 			files = append(files, filepath.Join(all[core].Dir, f))

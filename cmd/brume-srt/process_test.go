@@ -15,6 +15,7 @@ import (
 	"brume/buffer"
 	"brume/inputs/mpegts"
 	"brume/media"
+	"brume/media/ts"
 	"brume/srt"
 
 	"github.com/stretchr/testify/require"
@@ -96,6 +97,7 @@ func TestPublish(t *testing.T) {
 			require.Positive(t, s.SRT.Total.PktRecv)
 			require.NotNil(t, s.Demux)
 			require.Zero(t, s.Demux.ContinuityErrors)
+			requireHealthy(t, s.Health)
 
 			require.NoError(t, caller.wait(), caller.out.String())
 			f := get[srt.Failed](c, srt.MsgFailed, nil)
@@ -107,6 +109,22 @@ func TestPublish(t *testing.T) {
 			requireClip(t, reader)
 		})
 	}
+}
+
+// requireHealthy looks at what no pause of the sender's machine makes wrong.
+func requireHealthy(t *testing.T, h *ts.Health) {
+	t.Helper()
+	require.NotNil(t, h)
+	for name, i := range h.Indicators.All() {
+		switch name {
+		case "pat", "pmt", "pid", "pts", "pcr_repetition", "si_repetition":
+		default:
+			require.Zero(t, i.Errors, name)
+		}
+	}
+	require.Len(t, h.PCRs, 1)
+	require.Positive(t, h.PCRs[0].JitterUS, "against the times of the source")
+	require.Less(t, h.PCRs[0].JitterUS, 1e6)
 }
 
 // atLeast is how much of the clip comes over: ffmpeg closes its connection without waiting for what it wrote last.

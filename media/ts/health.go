@@ -91,14 +91,21 @@ func (h *Health) Bound(from, to time.Time) {
 			i.LastError = nil
 		}
 	}
-	h.PCRs = append([]HealthPCR{}, h.PCRs[:min(len(h.PCRs), MaxHealthPCRs)]...)
-	h.PIDs = append([]HealthPID{}, h.PIDs[:min(len(h.PIDs), MaxHealthPIDs)]...)
+	h.PCRs, h.PIDs = first(h.PCRs, MaxHealthPCRs), first(h.PIDs, MaxHealthPIDs)
 	for i := range h.PIDs {
 		if !h.PIDs[i].Kind.Known() {
 			h.PIDs[i].Kind = KindData
 		}
 	}
 	h.PIDsTotal = min(max(h.PIDsTotal, len(h.PIDs)), PIDs)
+}
+
+// first is a copy of at most n elements, never nil.
+func first[T any](list []T, n int) []T {
+	list = list[:min(len(list), n)]
+	c := make([]T, len(list))
+	copy(c, list)
+	return c
 }
 
 // PIDKind is what a PID is for.
