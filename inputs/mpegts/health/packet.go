@@ -83,6 +83,7 @@ func (m *Monitor) packet(p *[ts.PacketSize]byte) {
 	}
 	r := &m.records[e.record]
 	r.packets++
+	m.judge(&r.presence, maxPID, pidMissing)
 	r.presence.last, r.presence.late = m.now, false
 	at := 4
 	if head&adaptation != 0 {

@@ -70,6 +70,16 @@ func TestDriftBeginsAnew(t *testing.T) {
 	require.Zero(t, m.report().Indicators.PCRDiscontinuity.Errors)
 }
 
+// TestDriftBehindAPause begins anew behind a pause, whose length says nothing of the clock.
+func TestDriftBehindAPause(t *testing.T) {
+	m := New()
+	feed(m, recipe{length: 20 * second}.make())
+	feed(m, recipe{length: 2 * second, start: 23 * second, first: 20 * 27_000_000}.make())
+	p := m.report().PCRs[0]
+	require.Nil(t, p.DriftPPM)
+	require.Less(t, p.JitterUS, 100.0)
+}
+
 // TestClocksOfPrograms are listed once each.
 func TestClocksOfPrograms(t *testing.T) {
 	m := New()
@@ -97,4 +107,9 @@ func TestRegression(t *testing.T) {
 	slope, err := r.slope()
 	require.InDelta(t, 3e-5, slope, 1e-10)
 	require.InDelta(t, 0, err, 1e-9)
+	for i := range 1500 {
+		r.add(1, 5+3e-5*200-2e-5*float64(i))
+	}
+	slope, _ = r.slope()
+	require.InDelta(t, -2e-5, slope, 5e-7, "what was is forgotten")
 }

@@ -171,6 +171,16 @@ func TestSections(t *testing.T) {
 	requireClean(t, m.report())
 	require.Len(t, m.programs, 2)
 	require.Equal(t, ts.KindData, kinds(m.report())[pidVideo+0x10])
+	c.list = nil
+	c.table(ts.PIDPAT, patSection(1, 1, pidPMT)) // one section again
+	feed(m, c.list)
+	require.Len(t, m.programs, 1)
+	require.NotContains(t, kinds(m.report()), uint16(pidVideo+0x10))
+	c.list = nil
+	c.table(ts.PIDPAT, two(0, 1, pidPMT))
+	c.table(ts.PIDPAT, two(1, 2, pidPMT+0x10))
+	feed(m, c.list)
+	require.Len(t, m.programs, 2, "as before")
 }
 
 func TestKinds(t *testing.T) {
