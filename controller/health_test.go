@@ -20,10 +20,13 @@ func TestHealthOfStreams(t *testing.T) {
 
 	said := srt.ConnStats{Health: &ts.Health{PIDs: make([]ts.HealthPID, 200)}}
 	said.Health.Indicators.PAT = ts.Indicator{Errors: 3}
+	slow := -12.5
+	said.Health.PCRs = []ts.HealthPCR{{DriftPPM: &slow}}
 	d.says(publisher, srt.MsgStats, said)
 	h := d.streams["live"].view().Health
 	require.EqualValues(t, 3, h.Indicators.PAT.Errors)
 	require.Len(t, h.PIDs, ts.MaxHealthPIDs)
+	require.Equal(t, -12.5, *h.PCRs[0].DriftPPM, "a clock may be slow")
 	soon := time.Now().Add(time.Hour)
 	said.Health.Indicators.PAT = ts.Indicator{Errors: 4, LastError: &soon}
 	d.says(publisher, srt.MsgStats, said)

@@ -28,8 +28,13 @@ func (c *StatsCount) Add(more *StatsCount) {
 // Bound makes every figure one that can be: not negative, not infinite, no number that is none.
 func (s *Stats) Bound() { bound(reflect.ValueOf(s).Elem()) }
 
-// Bound is for the figures of a process that may have been taken over.
-func (s *ConnStats) Bound() { bound(reflect.ValueOf(s).Elem()) }
+// Bound is for the figures of a process that may have been taken over. Health has rules of its own.
+func (s *ConnStats) Bound() {
+	health := s.Health
+	s.Health = nil
+	bound(reflect.ValueOf(s).Elem())
+	s.Health = health
+}
 
 // Bound makes what was negotiated something that SRT can negotiate.
 func (c *Connected) Bound() {

@@ -84,17 +84,38 @@ type HealthPCR struct {
 	DriftErrorPPM *float64 `json:"drift_error_ppm,omitempty" doc:"Twice the standard error of drift_ppm"`
 }
 
-// Bound makes what a process said of itself fit to be shown: no longer than it may be, no time outside of from and to.
+// What a figure may be: exact in JSON and in a metric, and finite in another unit.
+const (
+	maxCount  = 1 << 53
+	maxFigure = 1e12
+)
+
+// Bound makes what a process said of itself fit to be shown: no longer than it may be, no time outside of from and to, no figure
+// that can't be.
 func (h *Health) Bound(from, to time.Time) {
 	for _, i := range h.Indicators.All() {
+		i.Errors = min(i.Errors, maxCount)
 		if at := i.LastError; at != nil && (at.Before(from) || at.After(to)) {
 			i.LastError = nil
 		}
 	}
 	h.PCRs, h.PIDs = first(h.PCRs, MaxHealthPCRs), first(h.PIDs, MaxHealthPIDs)
+	for i := range h.PCRs {
+		p := &h.PCRs[i]
+		for _, f := range []*float64{&p.IntervalMS, &p.JitterUS, p.DriftErrorPPM} {
+			if f != nil {
+				*f = min(max(*f, 0), maxFigure)
+			}
+		}
+		if p.DriftPPM != nil {
+			*p.DriftPPM = min(max(*p.DriftPPM, -maxFigure), maxFigure)
+		}
+	}
 	for i := range h.PIDs {
-		if !h.PIDs[i].Kind.Known() {
-			h.PIDs[i].Kind = KindData
+		p := &h.PIDs[i]
+		p.Packets, p.ContinuityErrors, p.Scrambled = min(p.Packets, maxCount), min(p.ContinuityErrors, maxCount), min(p.Scrambled, maxCount)
+		if !p.Kind.Known() {
+			p.Kind = KindData
 		}
 	}
 	h.PIDsTotal = min(max(h.PIDsTotal, len(h.PIDs)), PIDs)
