@@ -25,8 +25,8 @@ const (
 
 	// Controller to listener.
 	MsgSocket  = "socket"  // with the UDP sockets of the port
-	MsgIdle    = "idle"    // Idle, with the listener's end of an idle child's hand-over socket
-	MsgVerdict = "verdict" // Verdict: the answer to a Request
+	MsgLimits  = "limits"  // Limits: what a caller's address may use up
+	MsgVerdict = "verdict" // Verdict: the answer to a Request, with the hand-over socket of the child that takes the caller
 	MsgGone    = "gone"    // Gone: a child died without a farewell; tell its peer
 
 	// Listener to connection process, on the hand-over socket.
@@ -66,7 +66,7 @@ type Verdict struct {
 	ID     uint64 `json:"id"`               // of the Request
 	Reject int    `json:"reject,omitempty"` // SRT rejection code (1400 and up), 0 accepts
 	Reason string `json:"reason,omitempty"` // for the log
-	Child  uint64 `json:"child,omitempty"`  // the idle child that takes it
+	Child  uint64 `json:"child,omitempty"`  // the idle child that takes it, whose hand-over socket comes along
 }
 
 // NoHandover names the child that was to get a caller and did not.
@@ -74,9 +74,10 @@ type NoHandover struct {
 	Child uint64 `json:"child"`
 }
 
-// Idle names a child whose hand-over socket comes with the message.
-type Idle struct {
-	Child uint64 `json:"child"`
+// Limits bound what one address, an IPv4 address or an IPv6 /64, may use up of a port. 0 means no limit.
+type Limits struct {
+	Handshakes int `json:"handshakes"` // callers that are judged in a second
+	Pending    int `json:"pending"`    // callers that wait for a verdict
 }
 
 // Gone names the peer of a connection whose process is dead.
@@ -187,5 +188,7 @@ type ListenerStats struct {
 	Foreign     uint64            `json:"foreign"`     // packets drained from a fresh socket and dispatched again
 	Handed      uint64            `json:"handed"`      // callers handed to a child
 	Dropped     uint64            `json:"dropped"`     // conclusions dropped since no controller answered
+	TooFast     uint64            `json:"too_fast"`    // conclusions dropped over Limits.Handshakes
+	TooMany     uint64            `json:"too_many"`    // conclusions dropped over Limits.Pending, or the listener's own bound for all addresses
 	Rejected    map[string]uint64 `json:"rejected"`    // by rejection code
 }

@@ -5,6 +5,8 @@ import "strconv"
 // Rejection codes of a handshake. Those below 1400 are libsrt's own, the others follow HTTP (draft-sharabayko-srt 4.3, access control guidelines).
 const (
 	RejectVersion    = 1008 // handshake version 4
+	RejectBadSecret  = 1010 // wrong passphrase
+	RejectUnsecure   = 1011 // one side has a passphrase, the other has none
 	RejectMessageAPI = 1012 // buffer mode
 	RejectCongestion = 1013 // congestion control for files
 	RejectGroup      = 1015 // bonded
@@ -23,7 +25,7 @@ const (
 // CodeName is a rejection code as a label, of which there are few: what a controller may say beyond them is "other".
 func CodeName(code int) string {
 	switch code {
-	case RejectVersion, RejectMessageAPI, RejectCongestion, RejectGroup, RejectBadRequest, RejectUnauthorized, RejectOverload,
+	case RejectVersion, RejectBadSecret, RejectUnsecure, RejectMessageAPI, RejectCongestion, RejectGroup, RejectBadRequest, RejectUnauthorized, RejectOverload,
 		RejectForbidden, RejectNotFound, RejectBadMode, RejectConflict, RejectLocked, RejectUnavailable:
 		return strconv.Itoa(code)
 	}

@@ -9,8 +9,14 @@ import (
 	"brume/media"
 )
 
-// ErrStreamID means that a stream id can't be read. The text says why.
-var ErrStreamID = errors.New("bad stream id")
+// Errors of ParseStreamID. Their texts say why, and hold nothing of the stream id: whatever part of it can't be read may
+// have been meant as a secret.
+var (
+	// ErrStreamID means that a stream id can't be read.
+	ErrStreamID = errors.New("bad stream id")
+	// ErrMode means that it asks for a mode that is not served. It is an ErrStreamID too.
+	ErrMode = fmt.Errorf("%w: mode", ErrStreamID)
+)
 
 // maxKeys bounds the further keys of a stream id.
 const maxKeys = 16
@@ -33,7 +39,7 @@ type StreamID struct {
 //	publish:live[:user:pass][:query]        and read:, as other servers have it
 //	(empty)                                 the port's stream
 //
-// A leading slash of the name is dropped. Unknown keys are kept, not judged. The error is ErrStreamID.
+// A leading slash of the name is dropped. Unknown keys are kept, not judged. The error is ErrStreamID or ErrMode.
 func ParseStreamID(s string) (StreamID, error) {
 	var id StreamID
 	var err error
@@ -58,7 +64,7 @@ func ParseStreamID(s string) (StreamID, error) {
 	}
 	id.Name = strings.TrimPrefix(id.Name, "/")
 	if id.Name != "" && !media.ValidName(id.Name) {
-		return StreamID{}, fmt.Errorf("%w: %q is no stream name; letters, digits and _ . + - are allowed, a letter or digit first, 100 at most", ErrStreamID, id.Name)
+		return StreamID{}, fmt.Errorf("%w: no stream has such a name; letters, digits and _ . + - are allowed, a letter or digit first, 100 at most", ErrStreamID)
 	}
 	return id, nil
 }
@@ -70,7 +76,7 @@ func (id *StreamID) parseAccess(s string) error {
 		}
 		key, value, ok := strings.Cut(pair, "=")
 		if !ok {
-			return fmt.Errorf("%w: a part of it is no key=value", ErrStreamID) // which may be a secret whose key was forgotten
+			return fmt.Errorf("%w: behind #!:: everything is key=value, with commas between", ErrStreamID)
 		}
 		switch key {
 		case "r":
@@ -101,9 +107,9 @@ func (id *StreamID) mode(m string) error {
 	case "request", "play", "read":
 		id.Role = RolePlay
 	case "bidirectional":
-		return fmt.Errorf("%w: m=bidirectional is not served; use publish or request", ErrStreamID)
+		return fmt.Errorf("%w bidirectional is not served; use publish or request", ErrMode)
 	default:
-		return fmt.Errorf("%w: m=%q; use publish or request", ErrStreamID, m)
+		return fmt.Errorf("%w unknown; use publish or request", ErrMode)
 	}
 	return nil
 }
@@ -132,7 +138,7 @@ func (id *StreamID) parsePlain(s string) error {
 	case "read", "play", "request":
 		id.Role = RolePlay
 	default:
-		return fmt.Errorf("%w: %q before the colon; use publish:NAME or read:NAME", ErrStreamID, prefix)
+		return fmt.Errorf("%w: unknown word before the colon; use publish:NAME or read:NAME", ErrStreamID)
 	}
 	if _, _, ok := cutColon(rest); !ok {
 		return id.parseQuery(rest)

@@ -130,6 +130,27 @@ func TestStreamIDsThatAreRefused(t *testing.T) {
 	}
 }
 
+// Who makes a mistake may have put a secret where it does not belong.
+func TestErrorsHoldNothingOfTheStreamID(t *testing.T) {
+	for _, id := range []string{
+		"hunter2:live", "live&token=hunter2", "live:hunter2", "#!::r=live,hunter2", "#!::r=live,m=hunter2", "#!:hunter2", "live?mode=hunter2",
+		"publish:live/hunter2", "#!::r=hunter2 x", "publish:live:me:hunter2:mode=x", strings.Repeat("hunter2", 100),
+	} {
+		_, err := ParseStreamID(id)
+		require.ErrorIs(t, err, ErrStreamID, id)
+		require.NotContains(t, err.Error(), "hunter2")
+	}
+}
+
+func TestModesThatAreNotServed(t *testing.T) {
+	for _, id := range []string{"#!::r=live,m=bidirectional", "#!::m=x", "live?mode=bidirectional"} {
+		_, err := ParseStreamID(id)
+		require.ErrorIs(t, err, ErrMode, id)
+	}
+	_, err := ParseStreamID("../x")
+	require.NotErrorIs(t, err, ErrMode)
+}
+
 func FuzzStreamID(f *testing.F) {
 	for _, s := range []string{
 		"", "live", "/live", "live?token=a:b", "publish:live:me:pw:q=1", "read:live", "#!::r=live,m=publish,u=me,s=t,x=y", "#!::bmd_uuid=1,bmd_name=A B",

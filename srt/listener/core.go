@@ -12,11 +12,10 @@ import (
 
 // Bounds of the listener's tables.
 const (
-	maxPending    = 4096             // callers that wait for a verdict
-	maxPendingPer = 128              // of one address (IPv6: of one /64)
-	pendingTime   = 5 * time.Second  // for the controller to answer
-	servedTime    = 10 * time.Second // in which a repeated conclusion is no new caller
-	rejectTime    = 3 * time.Second  // in which a refused caller gets the same answer again
+	maxPending  = 4096             // callers that wait for a verdict
+	pendingTime = 5 * time.Second  // for the controller to answer
+	servedTime  = 10 * time.Second // in which a repeated conclusion is no new caller
+	rejectTime  = 3 * time.Second  // in which a refused caller gets the same answer again
 )
 
 // caller is one connection attempt: the SRT socket of a peer.
@@ -51,7 +50,8 @@ const (
 	nothing event = iota
 	answer        // the reply in core.out goes back
 	ask           // the controller has to judge the request in core.req
-	decline       // as answer, and the refusal is worth a line in the log
+	decline       // as answer, and the refusal is worth a line in the log: see core.why
+	drop          // nothing, which is worth a line in the log: see core.why
 )
 
 // core is the listener without its sockets: datagrams, verdicts and times go in, replies and requests come out.
@@ -62,18 +62,28 @@ type core struct {
 	requests map[uint64]caller
 	pending  map[netip.Prefix]int
 	nextID   uint64
+	limits   srt.Limits
+	rates    rates
 	stats    srt.ListenerStats
 	hs       srt.Handshake // scratch
 
-	out []byte      // the reply, valid until the next call
-	req srt.Request // the request
+	out  []byte      // the reply, valid until the next call
+	req  srt.Request // the request
+	why  string      // a caller was declined or dropped
+	code int         // of one that was declined
 }
 
 func newCore() *core {
 	return &core{
 		baker: newBaker(), attempts: map[caller]*attempt{}, requests: map[uint64]caller{}, pending: map[netip.Prefix]int{},
-		stats: srt.ListenerStats{Rejected: map[string]uint64{}}, out: make([]byte, srt.HandshakeSize),
+		rates: rates{buckets: map[netip.Prefix]bucket{}}, stats: srt.ListenerStats{Rejected: map[string]uint64{}}, out: make([]byte, srt.HandshakeSize),
 	}
+}
+
+// limit sets what one address may use up.
+func (c *core) limit(l srt.Limits) {
+	c.limits = l
+	c.rates.perSecond = float64(l.Handshakes)
 }
 
 // datagram takes what came from peer to local.
@@ -108,41 +118,67 @@ func (c *core) datagram(b []byte, peer, local netip.AddrPort, now time.Time) eve
 		}
 		return nothing
 	}
+	// Only addresses that are proven come this far, so that nobody uses up what is another's.
+	net := network(peer.Addr())
+	if !c.rates.take(net, now) {
+		c.stats.TooFast++
+		c.why = "its address calls too often; see limits.handshakes"
+		return drop
+	}
 	a := &attempt{local: local, hs: *h, size: len(b)}
 	if err != nil {
 		c.stats.Malformed++
+		c.why = "its handshake can't be read"
 		return c.refuse(key, a, srt.RejectBadRequest, now)
 	}
-	if code := unserved(h); code != 0 {
+	if code, why := unserved(h); code != 0 {
+		c.why = why
 		return c.refuse(key, a, code, now)
 	}
-	net := network(peer.Addr())
-	if len(c.requests) >= maxPending || c.pending[net] >= maxPendingPer {
-		c.stats.Dropped++
-		return nothing
+	if c.crowded(net) {
+		c.stats.TooMany++
+		return drop
 	}
+	return c.ask(key, a, net, now)
+}
+
+// crowded tells whether too many callers wait for a verdict already.
+func (c *core) crowded(net netip.Prefix) bool {
+	switch {
+	case len(c.requests) >= maxPending:
+		c.why = "too many callers wait for a verdict"
+	case c.limits.Pending > 0 && c.pending[net] >= c.limits.Pending:
+		c.why = "too many callers of its address wait for a verdict; see limits.pending"
+	default:
+		return false
+	}
+	return true
+}
+
+// ask makes the request about a caller.
+func (c *core) ask(key caller, a *attempt, net netip.Prefix, now time.Time) event {
 	c.nextID++
 	a.id, a.expires = c.nextID, now.Add(pendingTime)
 	c.attempts[key] = a
 	c.requests[a.id] = key
 	c.pending[net]++
-	c.req = request(a, peer)
+	c.req = request(a, key.peer)
 	return ask
 }
 
-// unserved is the code for a caller that can't be served whatever it asks for, or 0.
-func unserved(h *srt.Handshake) int {
+// unserved is the code for a caller that can't be served whatever it asks for, and why, or 0.
+func unserved(h *srt.Handshake) (code int, why string) {
 	switch {
 	case h.Version < 5 || !h.Ext.HasHSREQ:
-		return srt.RejectVersion
+		return srt.RejectVersion, "it speaks handshake version 4, of libsrt before 1.3"
 	case h.Ext.Group:
-		return srt.RejectGroup
+		return srt.RejectGroup, "it is a member of a bonded group"
 	case h.Ext.Congestion() != "" && h.Ext.Congestion() != "live":
-		return srt.RejectCongestion
+		return srt.RejectCongestion, "it is in file mode; transtype has to be live"
 	case h.Ext.Flags&srt.FlagStream != 0:
-		return srt.RejectMessageAPI
+		return srt.RejectMessageAPI, "it is in buffer mode; messageapi has to be 1"
 	}
-	return 0
+	return 0, ""
 }
 
 func request(a *attempt, peer netip.AddrPort) srt.Request {
@@ -164,6 +200,7 @@ func (c *core) induct(peer, local netip.AddrPort, now time.Time) event {
 // refuse remembers a refused caller for as long as it may repeat itself.
 func (c *core) refuse(key caller, a *attempt, code int, now time.Time) event {
 	a.state, a.expires, a.code = refused, now.Add(rejectTime), srt.HandshakeType(code)
+	c.code = code
 	if len(c.attempts) < 2*maxPending {
 		c.attempts[key] = a
 	}
@@ -214,6 +251,7 @@ func (c *core) unask(key caller, a *attempt) {
 
 // expire forgets what is over. A caller whose request nobody answered may ask again.
 func (c *core) expire(now time.Time) {
+	c.rates.expire(now)
 	for key, a := range c.attempts {
 		if now.Before(a.expires) {
 			continue

@@ -221,6 +221,7 @@ func TestNoHandshakes(t *testing.T) {
 }
 
 func TestPendingBounds(t *testing.T) {
+	const maxPendingPer = 100
 	for _, x := range []struct {
 		name string
 		peer func(i int) netip.AddrPort
@@ -236,15 +237,16 @@ func TestPendingBounds(t *testing.T) {
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			c := newCore()
+			c.limit(srt.Limits{Pending: maxPendingPer})
 			for i := range x.max + 5 {
 				p := x.peer(i)
 				want := ask
 				if i >= x.max {
-					want = nothing
+					want = drop
 				}
 				require.Equal(t, want, c.datagram(conclusion(1, c.baker.cookie(p, local, epoch), "live", nil), p, local, epoch), "caller %d", i)
 			}
-			require.Equal(t, uint64(5), c.stats.Dropped)
+			require.Equal(t, uint64(5), c.stats.TooMany)
 			require.Len(t, c.attempts, x.max)
 
 			// Each verdict makes room for one.
@@ -261,9 +263,43 @@ func TestPendingBounds(t *testing.T) {
 			require.Empty(t, c.attempts)
 			require.Empty(t, c.requests)
 			require.Empty(t, c.pending)
-			require.Equal(t, uint64(5+x.max), c.stats.Dropped)
+			require.Equal(t, uint64(x.max), c.stats.Dropped)
 			require.Equal(t, ask, c.datagram(b, p, local, epoch))
 		})
+	}
+}
+
+func TestHandshakesOfOneAddressAreBounded(t *testing.T) {
+	c := newCore()
+	c.limit(srt.Limits{Handshakes: 10})
+	call := func(peer netip.AddrPort, socket uint32, now time.Time) event {
+		return c.datagram(conclusion(socket, c.baker.cookie(peer, local, now), "live", nil), peer, local, now)
+	}
+	for i := range uint32(10) {
+		require.Equal(t, ask, call(alice, i, epoch))
+	}
+	require.Equal(t, drop, call(alice, 10, epoch))
+	require.Equal(t, drop, call(netip.AddrPortFrom(alice.Addr(), 9), 11, epoch), "another port is no other address")
+	require.Equal(t, uint64(2), c.stats.TooFast)
+	require.Contains(t, c.why, "handshakes")
+	require.Equal(t, ask, call(netip.MustParseAddrPort("198.51.100.8:5000"), 0, epoch), "others are not touched")
+	require.Equal(t, nothing, call(alice, 3, epoch), "who repeats itself is no new caller")
+
+	require.Equal(t, ask, call(alice, 12, epoch.Add(100*time.Millisecond)), "a tenth of a second brings one more")
+	require.Equal(t, drop, call(alice, 13, epoch.Add(100*time.Millisecond)))
+	// Those that can't be served count too: each costs an answer and a place in the table.
+	unserved := conclusion(14, c.baker.cookie(alice, local, epoch), "", func(h *srt.Handshake) { h.Ext.Flags |= srt.FlagStream })
+	require.Equal(t, drop, c.datagram(unserved, alice, local, epoch.Add(100*time.Millisecond)))
+
+	// Nobody uses up what is another's: an address that is not proven costs nothing.
+	for i := range uint32(50) {
+		require.Equal(t, answer, c.datagram(conclusion(i, 0xbad, "live", nil), netip.MustParseAddrPort("198.51.100.9:1"), local, epoch))
+	}
+	require.Equal(t, ask, call(netip.MustParseAddrPort("198.51.100.9:1"), 1, epoch))
+
+	c.limit(srt.Limits{})
+	for i := range uint32(100) {
+		require.Equal(t, ask, call(alice, 100+i, epoch.Add(time.Second)), "0 means no limit")
 	}
 }
 

@@ -24,7 +24,7 @@ type port struct {
 	fd    int
 }
 
-// listener is the shell around the core: sockets, the controller, idle children.
+// listener is the shell around the core: sockets and the controller.
 type listener struct {
 	ctl *control.Conn
 	log *slog.Logger
@@ -32,19 +32,20 @@ type listener struct {
 	mu       sync.Mutex
 	core     *core
 	ports    []*port
-	children map[uint64]*control.Conn // hand-over sockets of idle children
 	oob      []byte
 	closed   bool
 	wg       sync.WaitGroup
 	refusals limiter
+	drops    limiter
 	failures limiter
 }
 
 // Run answers the handshakes of a port until its control socket ends or ctx does. The controller sends the port's sockets
-// and the hand-over sockets of idle children over ctl.
+// over ctl, and with each caller that it admits the hand-over socket of the child that takes it.
 func Run(ctx context.Context, ctl *control.Conn, log *slog.Logger) error {
-	l := &listener{ctl: ctl, log: log, core: newCore(), children: map[uint64]*control.Conn{}}
+	l := &listener{ctl: ctl, log: log, core: newCore()}
 	l.refusals = limiter{log: log, text: "refused an SRT caller that can't be served"}
+	l.drops = limiter{log: log, text: "an SRT caller is not answered and has to try again"}
 	l.failures = limiter{log: log, text: "can't hand an SRT caller over"}
 	defer l.close()
 	stop := context.AfterFunc(ctx, func() { _ = ctl.Close() })
@@ -75,20 +76,23 @@ func (l *listener) hear(m control.Message, files []*os.File) error {
 	switch m.Type {
 	case srt.MsgSocket:
 		return l.open(files)
-	case srt.MsgIdle:
-		var idle srt.Idle
-		if err := m.Decode(&idle); err != nil || len(files) != 1 {
-			closeAll(files)
-			return errors.Join(err, fmt.Errorf("%d descriptors instead of 1", len(files)))
-		}
-		return l.addChild(idle.Child, files[0])
-	case srt.MsgVerdict:
+	case srt.MsgLimits:
 		closeAll(files)
-		var v srt.Verdict
-		if err := m.Decode(&v); err != nil {
+		var limits srt.Limits
+		if err := m.Decode(&limits); err != nil {
 			return err
 		}
-		return l.judge(&v)
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.core.limit(limits)
+		return nil
+	case srt.MsgVerdict:
+		var v srt.Verdict
+		if err := m.Decode(&v); err != nil {
+			closeAll(files)
+			return err
+		}
+		return l.judge(&v, files)
 	case srt.MsgGone:
 		closeAll(files)
 		var gone srt.Gone
@@ -173,9 +177,10 @@ func (l *listener) take(p *port, b *batch, n int) {
 // datagram lets the core judge one datagram and does what it says.
 func (l *listener) datagram(p *port, data []byte, peer, local netip.AddrPort, now time.Time) {
 	switch l.core.datagram(data, peer, local, now) {
+	case drop:
+		l.drops.add("peer", peer.String(), "reason", l.core.why)
 	case decline:
-		h := &l.core.hs
-		l.refusals.add("peer", peer.String(), "version", h.Version, "group", h.Ext.Group, "congestion", h.Ext.Congestion())
+		l.refusals.add("peer", peer.String(), "code", l.core.code, "reason", l.core.why)
 		fallthrough
 	case answer:
 		l.send(p, l.core.out, peer, local)
@@ -208,22 +213,9 @@ func (l *listener) portFor(local netip.AddrPort) *port {
 	return nil
 }
 
-func (l *listener) addChild(id uint64, f *os.File) error {
-	conn, err := control.New(f)
-	if err != nil {
-		return err
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if old := l.children[id]; old != nil {
-		_ = old.Close()
-	}
-	l.children[id] = conn
-	return nil
-}
-
-// judge carries a verdict out.
-func (l *listener) judge(v *srt.Verdict) error {
+// judge carries a verdict out. With it comes the hand-over socket of the child that takes the caller.
+func (l *listener) judge(v *srt.Verdict, files []*os.File) error {
+	defer closeAll(files)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := time.Now()
@@ -238,7 +230,7 @@ func (l *listener) judge(v *srt.Verdict) error {
 		}
 		return nil
 	}
-	if err := l.handOver(p, key, a, v.Child, now); err != nil {
+	if err := l.handOver(p, key, a, files, now); err != nil {
 		l.core.forget(key)
 		// The controller took the child for busy: its caller has to be forgotten there too, or its next try is refused.
 		_ = l.ctl.Send(srt.MsgNoHandover, srt.NoHandover{Child: v.Child})
@@ -247,12 +239,14 @@ func (l *listener) judge(v *srt.Verdict) error {
 	return nil
 }
 
-func (l *listener) handOver(p *port, key caller, a *attempt, child uint64, now time.Time) error {
-	conn := l.children[child]
-	if conn == nil || p == nil {
-		return fmt.Errorf("there is no idle process %d", child)
+func (l *listener) handOver(p *port, key caller, a *attempt, child []*os.File, now time.Time) error {
+	if len(child) != 1 || p == nil {
+		return fmt.Errorf("%d hand-over sockets came instead of 1, or the port is gone", len(child))
 	}
-	delete(l.children, child)
+	conn, err := control.New(child[0])
+	if err != nil {
+		return err
+	}
 	defer conn.Close()
 	type packet struct {
 		data []byte
@@ -306,30 +300,12 @@ func (l *listener) tick(done <-chan struct{}) {
 		case now := <-t.C:
 			l.mu.Lock()
 			l.core.expire(now)
-			l.dropDead()
 			stats := l.core.snapshot()
 			l.refusals.flush()
+			l.drops.flush()
 			l.failures.flush()
 			l.mu.Unlock()
 			_ = l.ctl.Send(srt.MsgListenerStats, stats)
-		}
-	}
-}
-
-// dropDead closes the hand-over sockets of children that ended idle.
-func (l *listener) dropDead() {
-	for id, conn := range l.children {
-		fd, err := control.Descriptor(conn.File())
-		poll := []unix.PollFd{{Fd: int32(fd)}}
-		if err == nil {
-			_, err = unix.Poll(poll, 0)
-		}
-		if err == unix.EINTR {
-			continue
-		}
-		if err != nil || poll[0].Revents&unix.POLLHUP != 0 {
-			_ = conn.Close()
-			delete(l.children, id)
 		}
 	}
 }
@@ -341,9 +317,6 @@ func (l *listener) close() {
 	l.closed = true // a port's descriptor may be another file's from here on
 	for _, p := range l.ports {
 		_ = p.file.Close()
-	}
-	for _, c := range l.children {
-		_ = c.Close()
 	}
 	_ = l.ctl.Close()
 }

@@ -27,6 +27,7 @@ type fixture struct {
 	t    *testing.T
 	ctl  *control.Conn
 	port uint16
+	idle map[uint64]*os.File // the listener's end of children's hand-over sockets
 	done chan error
 }
 
@@ -38,7 +39,7 @@ func start(t *testing.T, address string) *fixture {
 	conn, err := control.New(theirs)
 	require.NoError(t, err)
 	conn.AcceptFiles()
-	f := &fixture{t: t, ctl: ctl, done: make(chan error, 1)}
+	f := &fixture{t: t, ctl: ctl, idle: map[uint64]*os.File{}, done: make(chan error, 1)}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	go func() { f.done <- Run(ctx, conn, slog.New(slog.NewTextHandler(io.Discard, nil))) }()
 	t.Cleanup(func() {
@@ -78,17 +79,24 @@ func (f *fixture) hear(kind string, v any) {
 	}
 }
 
-// idle gives the listener an idle child and returns the child's side.
-func (f *fixture) idle(id uint64) *control.Conn {
+// child makes an idle child, which the listener is told of with a verdict, and returns the child's side.
+func (f *fixture) child(id uint64) *control.Conn {
 	f.t.Helper()
 	child, theirs, err := control.Pair()
 	require.NoError(f.t, err)
 	f.t.Cleanup(func() { _ = child.Close() })
 	child.AcceptFiles()
 	require.NoError(f.t, child.SetReadDeadline(time.Now().Add(patience)))
-	require.NoError(f.t, f.ctl.Send(srt.MsgIdle, srt.Idle{Child: id}, theirs))
-	require.NoError(f.t, theirs.Close())
+	f.idle[id] = theirs
 	return child
+}
+
+// admit lets the child take a caller.
+func (f *fixture) admit(req srt.Request, child uint64) {
+	f.t.Helper()
+	theirs := f.idle[child]
+	require.NoError(f.t, f.ctl.Send(srt.MsgVerdict, srt.Verdict{ID: req.ID, Child: child}, theirs))
+	require.NoError(f.t, theirs.Close())
 }
 
 // fakeCaller is an SRT caller that knows handshakes only.
@@ -174,12 +182,12 @@ func TestHandOver(t *testing.T) {
 	for _, host := range hosts(t) {
 		t.Run(host, func(t *testing.T) {
 			f := start(t, ":0")
-			child := f.idle(3)
+			child := f.child(3)
 			c := f.call(host)
 			b := c.conclude("live")
 			var req srt.Request
 			f.hear(srt.MsgRequest, &req)
-			require.NoError(t, f.ctl.Send(srt.MsgVerdict, srt.Verdict{ID: req.ID, Child: 3}))
+			f.admit(req, 3)
 
 			m, files, err := child.Recv()
 			require.NoError(t, err)
@@ -232,12 +240,12 @@ func TestGoneIsToldThePeer(t *testing.T) {
 	for _, host := range hosts(t) {
 		t.Run(host, func(t *testing.T) {
 			f := start(t, ":0")
-			child := f.idle(3)
+			child := f.child(3)
 			c := f.call(host)
 			b := c.conclude("live")
 			var req srt.Request
 			f.hear(srt.MsgRequest, &req)
-			require.NoError(t, f.ctl.Send(srt.MsgVerdict, srt.Verdict{ID: req.ID, Child: 3}))
+			f.admit(req, 3)
 			_, files, err := child.Recv()
 			require.NoError(t, err)
 			require.NoError(t, files[0].Close())
@@ -250,7 +258,7 @@ func TestGoneIsToldThePeer(t *testing.T) {
 	}
 }
 
-// TestNoChild has the verdict name a child that is not there: the caller may try again.
+// TestNoChild has a verdict come without the child's hand-over socket: the controller hears of it, and the caller may try again.
 func TestNoChild(t *testing.T) {
 	f := start(t, "127.0.0.1:0")
 	c := f.call("127.0.0.1")
@@ -302,7 +310,7 @@ func TestWordsThatMakeNoSense(t *testing.T) {
 	r, w, err := os.Pipe()
 	require.NoError(t, err)
 	defer r.Close()
-	for _, kind := range []string{"what", srt.MsgIdle, srt.MsgVerdict, srt.MsgGone, srt.MsgSocket} {
+	for _, kind := range []string{"what", srt.MsgLimits, srt.MsgVerdict, srt.MsgGone, srt.MsgSocket} {
 		require.NoError(t, f.ctl.SendWithin(patience, kind, "no object", w, w))
 		require.NoError(t, f.ctl.SendWithin(patience, kind, nil))
 	}
@@ -317,22 +325,35 @@ func TestWordsThatMakeNoSense(t *testing.T) {
 	require.ErrorIs(t, err, io.EOF, "descriptors that came along are closed")
 }
 
-func TestDeadIdleChildrenAreForgotten(t *testing.T) {
+// TestDeadChild has the child die before its caller is handed over.
+func TestDeadChild(t *testing.T) {
 	f := start(t, "127.0.0.1:0")
-	gone, stays := f.idle(1), f.idle(2)
-	require.NoError(t, gone.Close())
-	var s srt.ListenerStats
-	f.hear(srt.MsgListenerStats, &s)
-	f.hear(srt.MsgListenerStats, &s)
-	c := f.call("127.0.0.1")
-	c.conclude("live")
+	require.NoError(t, f.child(1).Close())
+	f.call("127.0.0.1").conclude("live")
 	var req srt.Request
 	f.hear(srt.MsgRequest, &req)
-	require.NoError(t, f.ctl.Send(srt.MsgVerdict, srt.Verdict{ID: req.ID, Child: 2}))
-	m, files, err := stays.Recv()
-	require.NoError(t, err)
-	require.Equal(t, srt.MsgHandover, m.Type)
-	require.NoError(t, files[0].Close())
+	f.admit(req, 1)
+	var no srt.NoHandover
+	f.hear(srt.MsgNoHandover, &no)
+	require.EqualValues(t, 1, no.Child)
+}
+
+// TestLimitsAreObeyed tells a listener its limits, which hold from the next caller on.
+func TestLimitsAreObeyed(t *testing.T) {
+	f := start(t, "127.0.0.1:0")
+	require.NoError(t, f.ctl.Send(srt.MsgLimits, srt.Limits{Pending: 1}))
+	// The message and the datagrams come to different goroutines: statistics tell when it holds.
+	var req srt.Request
+	var s srt.ListenerStats
+	require.Eventually(t, func() bool {
+		f.call("127.0.0.1").conclude("live")
+		_ = f.ctl.SetReadDeadline(time.Now().Add(3 * time.Second))
+		m, _, err := f.ctl.Recv()
+		if err == nil && m.Type == srt.MsgRequest && m.Decode(&req) == nil {
+			return false
+		}
+		return err == nil && m.Decode(&s) == nil && s.TooMany > 0
+	}, patience, time.Millisecond)
 }
 
 func TestListen(t *testing.T) {
