@@ -31,6 +31,7 @@ type fake struct {
 	failure     error // of every operation, when set
 
 	ended, disconnected []string
+	locked              map[string]bool
 }
 
 func (f *fake) Info() Info                { return f.info }
@@ -61,6 +62,20 @@ func (f *fake) EndPublisher(name string) error {
 		f.ended = append(f.ended, name)
 	}
 	return err
+}
+
+func (f *fake) Lock(name string) error {
+	if f.failure == nil {
+		f.locked[name] = true
+	}
+	return f.failure
+}
+
+func (f *fake) Unlock(name string) error {
+	if f.failure == nil {
+		delete(f.locked, name)
+	}
+	return f.failure
 }
 
 func (f *fake) Connection(id string) (Connection, error) {
@@ -116,9 +131,10 @@ func newFake() *fake {
 	start := time.Now().Add(-time.Hour).Truncate(time.Second).UTC()
 	f := &fake{
 		events: NewEvents(start),
+		locked: map[string]bool{},
 		info: Info{
 			Version: "1.2.3", Go: "go1.26", LibSRT: LibSRT{"1.5.1", "1.5.1-1+deb12u1"},
-			SRT: []Listener{{"[::]:8889"}}, HTTP: Listener{":8080"}, API: Listener{"127.0.0.1:4242"},
+			SRT: []SRTPort{{Address: "[::]:8889", Stream: "live", Mode: "any", LatencyMS: 120, Options: map[string]string{}, Networks: []string{}}}, HTTP: Listener{":8080"}, API: Listener{"127.0.0.1:4242"},
 			Hostname: "host", Started: start,
 		},
 		streams: []Stream{
@@ -154,7 +170,7 @@ func newFake() *fake {
 		HTTP:      HTTPMetrics{Accepted: 4, Requests: []HTTPRequests{{"segment", "2xx", 5, 600}, {"playlist", "4xx", 1, 10}}},
 		Events:    EventMetrics{Told: map[EventType]uint64{EventLive: 3}, Subscribers: 2, Dropped: 1},
 		Processes: map[string]int{"http": 1, "srt": 3}, Restarts: map[string]uint64{"http": 2},
-		Rejects: map[int]uint64{1403: 1}, Failures: map[string]uint64{srt.FailTimeout: 1, "made up": 2, "too": 3},
+		Rejects: map[Refusal]uint64{{1403, "network"}: 1}, Failures: map[string]uint64{srt.FailTimeout: 1, "made up": 2, "too": 3},
 	}
 	return f
 }
@@ -257,6 +273,30 @@ func TestEndPublisher(t *testing.T) {
 	res, body = do(t, h, http.MethodDelete, "/api/v1/streams/none")
 	requireProblem(t, res, body, http.StatusNotFound, `there is no stream \"none\"`)
 	require.Len(t, f.ended, 1)
+}
+
+func TestLock(t *testing.T) {
+	f := newFake()
+	h := New(f, Options{})
+	for range 2 {
+		res, body := do(t, h, http.MethodPut, "/api/v1/streams/later/lock")
+		require.Equal(t, http.StatusNoContent, res.StatusCode)
+		require.Empty(t, body)
+		require.Equal(t, map[string]bool{"later": true}, f.locked)
+	}
+	res, _ := do(t, h, http.MethodDelete, "/api/v1/streams/later/lock")
+	require.Equal(t, http.StatusNoContent, res.StatusCode)
+	require.Empty(t, f.locked)
+	res, body := do(t, h, http.MethodPost, "/api/v1/streams/later/lock")
+	requireProblem(t, res, body, http.StatusMethodNotAllowed, "PUT")
+	f.failure = ErrTooMany
+	res, body = do(t, h, http.MethodPut, "/api/v1/streams/later/lock")
+	requireProblem(t, res, body, http.StatusConflict, "unlock one first")
+	f.failure = ErrNotFound
+	res, body = do(t, h, http.MethodDelete, "/api/v1/streams/-/lock")
+	requireProblem(t, res, body, http.StatusNotFound, "there is no stream")
+	f.failure, f.streams[0].Locked = nil, true
+	require.True(t, get[Stream](t, h, "/api/v1/streams/off").Locked)
 }
 
 func TestConnections(t *testing.T) {

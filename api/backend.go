@@ -10,6 +10,8 @@ var (
 	ErrNotFound = errors.New("not found")
 	// ErrNoPublisher means that the stream is there, but nobody publishes it.
 	ErrNoPublisher = errors.New("the stream has no publisher")
+	// ErrTooMany means that no more of the kind can be kept.
+	ErrTooMany = errors.New("too many")
 )
 
 // Backend is what the API shows and does. Every answer is a snapshot that the caller may keep
@@ -23,13 +25,18 @@ type Backend interface {
 	Ready() error
 
 	// Streams returns the streams that somebody publishes or watches, that are kept for a
-	// returning publisher, or that have an entry of their own in the configuration. In any order.
+	// returning publisher, that have an entry of their own in the configuration, or that are locked. In any order.
 	Streams() []Stream
 	// Stream returns one of them, or ErrNotFound.
 	Stream(name string) (Stream, error)
 	// EndPublisher begins to end the connection of the stream's publisher. It returns
 	// ErrNotFound or ErrNoPublisher where there is none.
 	EndPublisher(name string) error
+	// Lock keeps new publishers and players over SRT from a stream, whether it is there or not; those who are there stay.
+	// It returns ErrNotFound for what can't be the name of a stream, and ErrTooMany.
+	Lock(name string) error
+	// Unlock undoes Lock. It returns ErrNotFound for what can't be the name of a stream.
+	Unlock(name string) error
 
 	// Connections returns the connections that have a process of their own. In any order.
 	Connections() []Connection

@@ -69,6 +69,8 @@ func (h *handlers) register(a huma.API) []byte {
 	register(a, http.MethodGet, "/api/v1/streams", "listStreams", "Streams by name", h.streams, invalid)
 	register(a, http.MethodGet, "/api/v1/streams/{name}", "getStream", "One stream", h.stream, notFound)
 	register(a, http.MethodDelete, "/api/v1/streams/{name}", "endPublisher", "End a stream's publisher", h.endPublisher, notFound, conflict)
+	register(a, http.MethodPut, "/api/v1/streams/{name}/lock", "lockStream", "Let no new publishers and players in over SRT", h.lock, notFound, conflict)
+	register(a, http.MethodDelete, "/api/v1/streams/{name}/lock", "unlockStream", "Let publishers and players in again", h.unlock, notFound)
 	register(a, http.MethodGet, "/api/v1/connections", "listConnections", "Connections, the oldest first", h.connections, invalid)
 	register(a, http.MethodGet, "/api/v1/connections/{id}", "getConnection", "One connection", h.connection, notFound)
 	register(a, http.MethodDelete, "/api/v1/connections/{id}", "disconnect", "End a connection", h.disconnect, notFound)
@@ -85,7 +87,7 @@ func (h *handlers) register(a huma.API) []byte {
 
 func register[I, O any](a huma.API, method, path, id, summary string, f func(context.Context, *I) (*O, error), codes ...int) {
 	op := huma.Operation{Method: method, Path: path, OperationID: id, Summary: summary, Errors: codes}
-	if method == http.MethodDelete {
+	if method == http.MethodDelete || method == http.MethodPut {
 		op.DefaultStatus = http.StatusNoContent
 	}
 	huma.Register(a, op, f)
@@ -112,7 +114,7 @@ func (h *handlers) info(context.Context, *struct{}) (*output[Info], error) {
 	i := h.backend.Info()
 	i.UptimeSeconds = since(&i.Started)
 	if i.SRT == nil {
-		i.SRT = []Listener{}
+		i.SRT = []SRTPort{}
 	}
 	return &output[Info]{i}, nil
 }
@@ -143,6 +145,20 @@ func (h *handlers) endPublisher(_ context.Context, in *streamInput) (*struct{}, 
 		return nil, h.fault(err, "stream", in.Name)
 	}
 	h.log.Info("publisher ended over the API", "stream", in.Name)
+	return nil, nil
+}
+
+func (h *handlers) lock(_ context.Context, in *streamInput) (*struct{}, error) {
+	if err := h.backend.Lock(in.Name); err != nil {
+		return nil, h.fault(err, "stream", in.Name)
+	}
+	return nil, nil
+}
+
+func (h *handlers) unlock(_ context.Context, in *streamInput) (*struct{}, error) {
+	if err := h.backend.Unlock(in.Name); err != nil {
+		return nil, h.fault(err, "stream", in.Name)
+	}
 	return nil, nil
 }
 
@@ -184,6 +200,8 @@ func (h *handlers) fault(err error, kind, name string) error {
 		return huma.Error404NotFound(fmt.Sprintf("there is no %s %q", kind, name))
 	case errors.Is(err, ErrNoPublisher):
 		return huma.Error409Conflict(fmt.Sprintf("nobody publishes the stream %q", name))
+	case errors.Is(err, ErrTooMany):
+		return huma.Error409Conflict("too many streams are locked; unlock one first")
 	default:
 		h.log.Error("API request failed", kind, name, "err", err)
 		return huma.Error500InternalServerError("the server failed; its log says why")

@@ -4,15 +4,15 @@ import "time"
 
 // Info describes the server.
 type Info struct {
-	Version       string     `json:"version" doc:"Version of Brume"`
-	Go            string     `json:"go" doc:"Version of Go that built it" example:"go1.26.8"`
-	LibSRT        LibSRT     `json:"libsrt" doc:"The SRT library of the connection processes"`
-	SRT           []Listener `json:"srt" nullable:"false" doc:"SRT ports"`
-	HTTP          Listener   `json:"http" doc:"Port of HLS and the player pages"`
-	API           Listener   `json:"api" doc:"Port of the API"`
-	Hostname      string     `json:"hostname"`
-	Started       time.Time  `json:"started" doc:"When the server was started; a restart of its controller does not change it"`
-	UptimeSeconds float64    `json:"uptime_seconds" minimum:"0" doc:"Time since then"` // the API fills it in
+	Version       string    `json:"version" doc:"Version of Brume"`
+	Go            string    `json:"go" doc:"Version of Go that built it" example:"go1.26.8"`
+	LibSRT        LibSRT    `json:"libsrt" doc:"The SRT library of the connection processes"`
+	SRT           []SRTPort `json:"srt" nullable:"false" doc:"SRT ports, in the order of the configuration"`
+	HTTP          Listener  `json:"http" doc:"Port of HLS and the player pages"`
+	API           Listener  `json:"api" doc:"Port of the API"`
+	Hostname      string    `json:"hostname"`
+	Started       time.Time `json:"started" doc:"When the server was started; a restart of its controller does not change it"`
+	UptimeSeconds float64   `json:"uptime_seconds" minimum:"0" doc:"Time since then"` // the API fills it in
 }
 
 // LibSRT tells which libsrt runs in the connection processes.
@@ -24,4 +24,15 @@ type LibSRT struct {
 // Listener is a port that the server listens on.
 type Listener struct {
 	Address string `json:"address" doc:"Address and port in force; an empty or unspecified address stands for all" example:"[::]:8889"`
+}
+
+// SRTPort is a port of SRT, and what holds for its callers where their stream has no settings of its own.
+type SRTPort struct {
+	Address    string            `json:"address" doc:"Address and port in force; an unspecified address stands for all" example:"[::]:8889"`
+	Stream     string            `json:"stream" doc:"Stream of callers that send no stream id" example:"live"`
+	Mode       string            `json:"mode" enum:"any,publish,play" doc:"What callers may do"`
+	LatencyMS  int64             `json:"latency_ms" minimum:"0" doc:"Lowest latency, both ways"`
+	Passphrase bool              `json:"passphrase" doc:"Callers have to know a passphrase"`
+	Options    map[string]string `json:"options" nullable:"false" doc:"Options of libsrt"`
+	Networks   []string          `json:"networks" nullable:"false" doc:"Networks that callers may come from; all where there is none"`
 }

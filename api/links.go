@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"slices"
 )
 
 // links tells where a stream is found by whoever reached the API under host (a Host header).
@@ -16,7 +17,9 @@ func links(stream, host string, info *Info) Links {
 		l.Player = base.JoinPath(stream + ".html").String()
 	}
 	if len(info.SRT) > 0 {
-		if at := reach(info.SRT[0].Address, host); at != "" {
+		// The first port that both publishers and players may use, else the first.
+		i := max(0, slices.IndexFunc(info.SRT, func(p SRTPort) bool { return p.Mode == "any" }))
+		if at := reach(info.SRT[i].Address, host); at != "" {
 			u := url.URL{Scheme: "srt", Host: at, RawQuery: url.Values{"streamid": {stream}}.Encode()}
 			l.SRT = u.String()
 		}

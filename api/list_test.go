@@ -63,14 +63,14 @@ func TestLinks(t *testing.T) {
 		{"none", "", "", "127.0.0.1", "", ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			l := links("a", tc.host, &Info{HTTP: Listener{tc.http}, SRT: []Listener{{tc.srt}}})
+			l := links("a", tc.host, &Info{HTTP: Listener{tc.http}, SRT: []SRTPort{{Address: tc.srt}}})
 			require.Equal(t, tc.hls, l.HLS)
 			require.Equal(t, tc.srtLink, l.SRT)
 		})
 	}
 	require.Equal(t, Links{}, links("a", "h", &Info{}))
 	// A name with + must come back as it was.
-	l := links("a+b", "127.0.0.1", &Info{HTTP: Listener{":1"}, SRT: []Listener{{":2"}}})
+	l := links("a+b", "127.0.0.1", &Info{HTTP: Listener{":1"}, SRT: []SRTPort{{Address: ":2"}}})
 	require.Equal(t, "srt://127.0.0.1:2?streamid=a%2Bb", l.SRT)
 	require.Equal(t, "http://127.0.0.1:1/a+b.html", l.Player)
 }

@@ -15,7 +15,7 @@ var (
 	connections = gauge("connections", "Connections with a process of their own by role.", "role")
 	processes   = gauge("processes", "Processes running by role.", "role")
 	restarts    = counter("process_restarts_total", "Processes started again after an end that nobody wanted, by role.", "role")
-	rejects     = counter("srt_rejects_total", "SRT callers that the controller refused, before or after they were accepted, by SRT rejection code.", "code")
+	rejects     = counter("srt_rejects_total", "SRT callers that were refused, before or after they were accepted, by SRT rejection code and cause.", "code", "cause")
 	failures    = counter("connection_ends_total", "Ends of connections by reason.", "reason")
 
 	eventsTold       = counter("events_total", "Events told at the API by type.", "type")
@@ -30,7 +30,7 @@ var (
 	listenerDuplicates  = counter("srt_listener_duplicates_total", "CONCLUSION handshakes repeated by a caller that is being served.", "address")
 	listenerForeign     = counter("srt_listener_foreign_total", "Datagrams drained from a new connection's socket and dispatched again.", "address")
 	listenerHanded      = counter("srt_listener_handed_total", "Callers handed over to a connection process.", "address")
-	listenerDropped     = counter("srt_listener_dropped_total", "CONCLUSION handshakes dropped since no controller answered.", "address")
+	listenerDropped     = counter("srt_listener_dropped_total", "CONCLUSION handshakes dropped: no controller answered, its address calls too often, or too many of it wait.", "address", "cause")
 	listenerRejected    = counter("srt_listener_rejected_total", "CONCLUSION handshakes answered with a rejection, by SRT rejection code.", "address", "code")
 
 	httpConnections = gauge("http_connections", "TCP connections open at the HTTP port.")
@@ -76,8 +76,8 @@ func (e emitter) server(s *MetricsSnapshot) {
 	for role, n := range s.Restarts {
 		e.add(restarts, float64(n), role)
 	}
-	for code, n := range s.Rejects {
-		e.add(rejects, float64(n), strconv.Itoa(code))
+	for why, n := range s.Rejects {
+		e.add(rejects, float64(n), strconv.Itoa(why.Code), why.Cause)
 	}
 	// The reasons come from connection processes, which may say anything.
 	for reason, n := range bounded(s.Failures, func(reason string) bool { return slices.Contains(endReasons, reason) }) {
@@ -102,7 +102,9 @@ func (e emitter) listener(l *ListenerMetrics) {
 	e.add(listenerDuplicates, float64(l.Duplicates), l.Address)
 	e.add(listenerForeign, float64(l.Foreign), l.Address)
 	e.add(listenerHanded, float64(l.Handed), l.Address)
-	e.add(listenerDropped, float64(l.Dropped), l.Address)
+	e.add(listenerDropped, float64(l.Dropped), l.Address, "no_answer")
+	e.add(listenerDropped, float64(l.TooFast), l.Address, "handshakes")
+	e.add(listenerDropped, float64(l.TooMany), l.Address, "pending")
 	for code, n := range bounded(l.Rejected, isRejectCode) {
 		e.add(listenerRejected, float64(n), l.Address, code)
 	}

@@ -64,9 +64,9 @@ func TestOpenAPI(t *testing.T) {
 	}
 	sort.Strings(operations)
 	require.Equal(t, []string{
-		"DELETE /api/v1/connections/{id}", "DELETE /api/v1/streams/{name}",
+		"DELETE /api/v1/connections/{id}", "DELETE /api/v1/streams/{name}", "DELETE /api/v1/streams/{name}/lock",
 		"GET /api/v1/connections", "GET /api/v1/connections/{id}", "GET /api/v1/connections/{id}/history", "GET /api/v1/events", "GET /api/v1/info",
-		"GET /api/v1/streams", "GET /api/v1/streams/{name}", "GET /api/v1/streams/{name}/history",
+		"GET /api/v1/streams", "GET /api/v1/streams/{name}", "GET /api/v1/streams/{name}/history", "PUT /api/v1/streams/{name}/lock",
 	}, operations)
 	require.Contains(t, d.Paths["/api/v1/streams/{name}"]["delete"].Responses, "409")
 	require.Contains(t, d.Paths["/api/v1/streams"]["get"].Responses, "422")

@@ -11,10 +11,16 @@ type MetricsSnapshot struct {
 	Listeners   []ListenerMetrics
 	HTTP        HTTPMetrics
 	Events      EventMetrics
-	Processes   map[string]int    // running now, by role
-	Restarts    map[string]uint64 // processes started again after an end nobody wanted, by role
-	Rejects     map[int]uint64    // SRT callers the controller refused, by SRT rejection code, before and after they were accepted
-	Failures    map[string]uint64 // ends of connections, by reason (srt.Fail constants)
+	Processes   map[string]int     // running now, by role
+	Restarts    map[string]uint64  // processes started again after an end nobody wanted, by role
+	Rejects     map[Refusal]uint64 // SRT callers that were refused before or after they were accepted
+	Failures    map[string]uint64  // ends of connections, by reason (srt.Fail constants)
+}
+
+// Refusal is why an SRT caller is refused. Both are of fixed sets.
+type Refusal struct {
+	Code  int    // SRT rejection code
+	Cause string // what was the matter, in one word
 }
 
 // ListenerMetrics is what one SRT listener counts.

@@ -22,6 +22,7 @@ const (
 type Stream struct {
 	Name          string      `json:"name" example:"live"`
 	State         StreamState `json:"state" enum:"offline,starting,live" doc:"live: media comes in; starting: a publisher is there, but its tracks are not known yet; offline: nobody publishes"`
+	Locked        bool        `json:"locked" doc:"No new publishers and players are let in over SRT"`
 	Publisher     *Publisher  `json:"publisher,omitempty" doc:"Who publishes; absent when offline"`
 	LiveSince     *time.Time  `json:"live_since,omitempty" doc:"When the stream became live; a publisher that returns within the resume time does not change it"`
 	UptimeSeconds float64     `json:"uptime_seconds" minimum:"0" doc:"Time since live_since, 0 when it is absent"` // the API fills it in

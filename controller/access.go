@@ -1,11 +1,16 @@
 package controller
 
 import (
+	"errors"
 	"log/slog"
+	"net/netip"
+	"os"
 	"strings"
 	"time"
 	"unicode"
 
+	"brume/access"
+	"brume/config"
 	"brume/srt"
 )
 
@@ -14,43 +19,145 @@ const silence = time.Second
 
 // decision is what the controller makes of a caller.
 type decision struct {
-	reject int // SRT rejection code, 0 admits
+	cause  cause // why it is refused, empty admits
 	reason string
 	stream string
 	role   srt.Role
+	only   srt.Role // where it did not state its role: the only one that it may show, RoleUnknown for any
+	terms  terms
 }
 
-func refuse(code int, reason string) decision { return decision{reject: code, reason: reason} }
+func (d *decision) refuse(c cause, reason string) { d.cause, d.reason = c, reason }
 
-// decide judges a caller by what its handshake says. Everything about who may do what is here.
-func (c *Controller) decide(req *srt.Request) decision {
-	if c.stopping {
-		return refuse(srt.RejectUnavailable, "the server is shutting down")
-	}
-	id, err := srt.ParseStreamID(req.StreamID)
-	if err != nil {
-		return refuse(srt.RejectBadRequest, err.Error())
-	}
-	name := id.Name
-	if name == "" {
-		name = string(c.Config.SRT.Stream)
-	}
-	if len(c.pool.waiting) >= maxWaiting {
-		return refuse(srt.RejectOverload, "too many callers are waiting for a process")
-	}
-	d := decision{stream: name, role: id.Role}
-	s := c.streams[name]
-	switch id.Role {
-	case srt.RolePlay:
-		if !s.playable() {
-			return refuse(srt.RejectNotFound, "nobody publishes the stream "+name)
-		}
-	case srt.RolePublish:
-		if s.taken(time.Now()) {
-			return refuse(srt.RejectConflict, "the stream "+name+" has a publisher already")
+// caller is what a caller says of itself, read.
+type caller struct {
+	req  *srt.Request
+	id   srt.StreamID
+	peer netip.Addr
+	at   *port
+}
+
+// decide judges a caller by what its handshake says. Everything about who may do what is in this list: who may not do
+// something does not learn whether it would have been possible.
+func (c *Controller) decide(req *srt.Request, at *port) decision {
+	d := decision{}
+	k := caller{req: req, at: at}
+	for _, judge := range []func(*caller, *decision){c.read, c.mayCome, c.mayDo, c.isOpen, c.agree, c.canDo, c.hasRoom} {
+		judge(&k, &d)
+		if d.cause != "" {
+			break
 		}
 	}
 	return d
+}
+
+// read finds out what a caller wants.
+func (c *Controller) read(k *caller, d *decision) {
+	if c.stopping {
+		d.refuse(causeStopping, "the server is shutting down")
+		return
+	}
+	var err error
+	k.id, err = srt.ParseStreamID(k.req.StreamID)
+	switch {
+	case errors.Is(err, srt.ErrMode):
+		d.refuse(causeBadMode, err.Error())
+		return
+	case err != nil:
+		d.refuse(causeBadRequest, err.Error())
+		return
+	}
+	peer, err := netip.ParseAddrPort(k.req.Peer)
+	if err != nil {
+		d.refuse(causeBadRequest, "the listener names no address of the caller")
+		return
+	}
+	k.peer = peer.Addr()
+	d.stream, d.role = k.id.Name, k.id.Role
+	if d.stream == "" {
+		d.stream = string(k.at.Stream)
+	}
+}
+
+// mayCome holds a caller against its port. A port with a mode states it for those who do not.
+func (c *Controller) mayCome(k *caller, d *decision) {
+	only := portRole(k.at.Mode)
+	switch {
+	case !config.Within(k.at.Networks, k.peer):
+		d.refuse(causeNetwork, "the port is not for this address; see its networks")
+	case only == srt.RoleUnknown:
+	case d.role == srt.RoleUnknown:
+		d.role = only
+	case d.role != only:
+		d.refuse(causeBadMode, "the port is there to "+roleName(only)+" only")
+	}
+}
+
+// portRole is the only role that a port is for, RoleUnknown for any.
+func portRole(m config.Mode) srt.Role {
+	switch m {
+	case config.ModePublish:
+		return srt.RolePublish
+	case config.ModePlay:
+		return srt.RolePlay
+	}
+	return srt.RoleUnknown
+}
+
+// mayDo asks the access table. Where the role is not known yet, it asks for both.
+func (c *Controller) mayDo(k *caller, d *decision) {
+	ask := access.Ask{
+		Protocol: "srt", Peer: k.peer, Stream: d.stream, User: k.id.User, Password: config.Secret(k.id.Password),
+		Token: config.Secret(k.id.Token), Keys: k.id.Keys,
+	}
+	decide := func(a access.Action) access.Decision {
+		ask.Action = a
+		return c.access.Decide(&ask)
+	}
+	var answer access.Decision
+	switch d.role {
+	case srt.RolePublish:
+		answer = decide(access.Publish)
+	case srt.RolePlay:
+		answer = decide(access.Play)
+	default:
+		publish, play := decide(access.Publish), decide(access.Play)
+		switch {
+		case publish.Outcome == access.Allowed && play.Outcome == access.Allowed:
+		case publish.Outcome == access.Allowed:
+			d.only = srt.RolePublish
+		case play.Outcome == access.Allowed:
+			d.only = srt.RolePlay
+		case play.Outcome == access.Unauthorized:
+			answer = play // credentials may help
+		default:
+			answer = publish
+		}
+	}
+	if answer.Outcome != access.Allowed {
+		d.refuse(outcomes[answer.Outcome], answer.Reason)
+	}
+}
+
+var outcomes = map[access.Outcome]cause{
+	access.Unauthorized: causeCredentials, access.Forbidden: causeForbidden, access.Unknown: causeUnknown,
+}
+
+func (c *Controller) isOpen(_ *caller, d *decision) {
+	if c.locked(d.stream) {
+		d.refuse(causeLocked, "the stream is locked by the API")
+	}
+}
+
+// canDo holds a stated role against the stream as it is.
+func (c *Controller) canDo(_ *caller, d *decision) {
+	s := c.streams[d.stream]
+	switch {
+	case d.role == srt.RolePlay && !s.playable():
+		d.refuse(causeNoPublisher, "nobody publishes the stream "+d.stream)
+	case d.role == srt.RolePublish && s.taken(time.Now()):
+		d.refuse(causeConflict, "the stream "+d.stream+" has a publisher already")
+	}
 }
 
 // asked is a caller's request and the listener that it came from, whose numbers mean nothing to another.
@@ -59,31 +166,34 @@ type asked struct {
 	by  *process
 }
 
-// answer gives a verdict to the listener that asked for it.
-func (c *Controller) answer(a asked, v srt.Verdict) {
-	if c.processes[a.by.ID] == a.by {
-		v.ID = a.req.ID
-		_ = a.by.ctl.Send(srt.MsgVerdict, v)
+// answer gives a verdict to the listener that asked for it, with the hand-over socket of the process that takes the caller.
+func (c *Controller) answer(a asked, v srt.Verdict, handover ...*os.File) error {
+	if c.processes[a.by.ID] != a.by {
+		return errors.New("its listener is gone")
 	}
+	v.ID = a.req.ID
+	return a.by.ctl.Send(srt.MsgVerdict, v, handover...)
 }
 
 // refused counts and answers a caller that is not admitted.
-func (c *Controller) refused(a asked, code int, reason string) {
-	c.rejects[code]++
-	c.tellRefused(nil, clip(a.req.Peer, 64), streamOf(a.req.StreamID), code, reason)
-	c.refusals.log(c.log, slog.LevelInfo, "refused an SRT caller", "peer", clip(a.req.Peer, 64), "stream_id", loggable(a.req.StreamID), "code", code, "reason", reason)
-	c.answer(a, srt.Verdict{Reject: code, Reason: reason})
+func (c *Controller) refused(a asked, why cause, reason string) {
+	c.rejects[why]++
+	c.tellRefused(nil, clip(a.req.Peer, 64), streamOf(a.req.StreamID), why.code(), reason)
+	c.refusals.log(c.log, slog.LevelInfo, "refused an SRT caller", "peer", clip(a.req.Peer, 64), "port", a.by.Port,
+		"stream_id", loggable(a.req.StreamID), "code", why.code(), "cause", string(why), "reason", reason)
+	// One that does not hear it asks again, and is answered then.
+	_ = c.answer(a, srt.Verdict{Reject: why.code(), Reason: reason})
 }
 
 // requested answers the listener about a caller.
 func (c *Controller) requested(a asked) {
-	if c.processes[a.by.ID] != a.by {
-		return // nobody would hand the caller over
+	if c.processes[a.by.ID] != a.by || a.by.duty == nil {
+		return // nobody would hand the caller over, or its port left the configuration
 	}
 	req := &a.req
-	d := c.decide(req)
-	if d.reject != 0 {
-		c.refused(a, d.reject, d.reason)
+	d := c.decide(req, a.by.duty.port)
+	if d.cause != "" {
+		c.refused(a, d.cause, d.reason)
 		return
 	}
 	if d.role == srt.RolePublish {
@@ -94,12 +204,12 @@ func (c *Controller) requested(a asked) {
 			return
 		}
 	}
-	conn := c.newConnection(req, d)
+	conn := c.newConnection(a, d)
 	if d.role != srt.RoleUnknown {
 		if err := c.enter(conn, d.role); err != nil {
 			c.log.Error("can't open a stream", "stream", d.stream, "error", err)
 			c.dropConnection(conn)
-			c.refused(a, srt.RejectOverload, "the stream's buffer can't be made")
+			c.refused(a, causeBuffer, "the stream's buffer can't be made")
 			return
 		}
 	}

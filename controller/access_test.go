@@ -10,6 +10,11 @@ import (
 	"brume/srt"
 )
 
+// ask is the decision about a caller at the first port.
+func (d *desk) ask(streamID string) decision {
+	return d.decide(&srt.Request{Peer: "192.0.2.1:5000", StreamID: streamID}, d.ports[0])
+}
+
 func TestDecide(t *testing.T) {
 	d := newDesk(t)
 	d.live(d.admitted(1, "publish:taken"))
@@ -45,8 +50,8 @@ func TestDecide(t *testing.T) {
 		{id: strings.Repeat("a", 600), reject: srt.RejectBadRequest},
 	} {
 		t.Run(clip(c.id, 40), func(t *testing.T) {
-			got := d.decide(&srt.Request{StreamID: c.id})
-			require.Equal(t, c.reject, got.reject, got.reason)
+			got := d.ask(c.id)
+			require.Equal(t, c.reject, got.cause.code(), got.reason)
 			if c.reject == 0 {
 				require.Equal(t, c.stream, got.stream)
 				require.Equal(t, c.role, got.role)
@@ -55,10 +60,10 @@ func TestDecide(t *testing.T) {
 	}
 
 	d.pool.waiting = make([]waiting, maxWaiting)
-	require.Equal(t, srt.RejectOverload, d.decide(&srt.Request{StreamID: "publish:new"}).reject)
+	require.Equal(t, srt.RejectOverload, d.ask("publish:new").cause.code())
 	d.pool.waiting = nil
 	d.stopping = true
-	require.Equal(t, srt.RejectUnavailable, d.decide(&srt.Request{StreamID: "publish:new"}).reject)
+	require.Equal(t, srt.RejectUnavailable, d.ask("publish:new").cause.code())
 }
 
 func TestSecretsAreNotLogged(t *testing.T) {
@@ -79,6 +84,6 @@ func TestRefusalsAreCountedAndTheirLogIsBounded(t *testing.T) {
 	for i := range uint64(200) {
 		require.Equal(t, srt.RejectNotFound, d.calls(i+1, "read:nothing").Reject)
 	}
-	require.EqualValues(t, 200, d.rejects[srt.RejectNotFound])
+	require.EqualValues(t, 200, d.rejects[causeNoPublisher])
 	require.LessOrEqual(t, strings.Count(d.log.String(), "refused an SRT caller"), 3*linesPerSecond)
 }

@@ -60,8 +60,8 @@ func (c *Controller) adopt(held []guardian.Handed, stored guardian.Stored) {
 	c.log.Info("took over from an earlier controller", "streams", len(c.streams), "connections", len(c.connections), "processes", len(c.processes))
 }
 
-// dropSockets closes the listening sockets that the configuration does not name any more. The process that has one is
-// replaced.
+// dropSockets closes the listening sockets that the configuration does not name any more. The http process is replaced where
+// it has one; a listener ends with its port.
 func (c *Controller) dropSockets(held []guardian.Handed) {
 	for i := range held {
 		h := &held[i]
@@ -71,14 +71,11 @@ func (c *Controller) dropSockets(held []guardian.Handed) {
 		closeFiles(h.Files)
 		_ = c.store.Remove(kindSocket, h.Key)
 		name, _, _ := strings.Cut(h.Key, " ")
-		if p := c.single(socketUsers[name]); p != nil {
-			c.putDown(p, "the configuration has another "+name+" address")
+		if p := c.single(roleHTTP); p != nil && name == string(roleHTTP) {
+			c.putDown(p, "the configuration has another http address")
 		}
 	}
 }
-
-// socketUsers are the processes that have the listening sockets.
-var socketUsers = map[string]role{"srt": roleListener, "http": roleHTTP}
 
 func (c *Controller) adoptBuffer(h *guardian.Handed) {
 	var r bufferRecord
@@ -119,11 +116,14 @@ func (c *Controller) adoptProcess(h *guardian.Handed) {
 		if p.Conn != nil {
 			c.adoptConnection(p)
 		} else {
-			// Its hello makes it known to the listener, which may not have heard of it.
+			// Its hello brings it into the pool.
 			p.ready = false
 		}
 		_ = p.ctl.Send(srt.MsgReport, nil)
+	case p.Role == roleListener:
+		c.adoptListener(p)
 	case p.Role == roleHTTP:
+		c.takeDuty(p)
 		c.equipHTTP(p)
 		_ = p.ctl.Send(httpd.MsgReport, nil)
 	}
@@ -131,6 +131,7 @@ func (c *Controller) adoptProcess(h *guardian.Handed) {
 
 func (c *Controller) adoptConnection(p *process) {
 	conn := &connection{connRecord: *p.Conn, proc: p, adopted: true}
+	conn.settle()
 	p.conn, p.Conn = conn, &conn.connRecord
 	c.connections[conn.ID] = conn
 	s := c.streams[conn.Stream]

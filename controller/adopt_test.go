@@ -96,6 +96,9 @@ func (l *legacy) process(id uint64, r role, conn *connRecord) *peer {
 		})
 	})
 	record := processRecord{ID: id, Role: r, PID: cmd.Process.Pid, Started: time.Now().Add(-time.Hour), Conn: conn}
+	if r == roleListener {
+		record.Port = l.ports[0].key
+	}
 	l.put(kindProcess, record.key(), record, files...)
 	return &peer{l.t, &process{processRecord: record}, theirs, nil}
 }
@@ -164,15 +167,17 @@ func TestAdoptIdleProcess(t *testing.T) {
 	listener := l.process(1, roleListener, nil)
 	idle := l.process(2, roleConnection, nil)
 	l.adopted()
-	require.Empty(t, l.pool.idle, "the listener may not know it")
+	require.Empty(t, l.pool.idle, "it may have died with the controller")
 	m, _ := idle.hears()
 	require.Equal(t, srt.MsgReport, m.Type)
 	require.NoError(t, idle.ctl.Send(srt.MsgHello, srt.Hello{}))
 	require.NoError(t, idle.ctl.Send(srt.MsgHello, srt.Hello{}))
 	l.eventually("it is in the pool", l.locked(func() bool { return len(l.pool.idle) == 1 }))
-	require.Len(t, listener.hearsOf(srt.MsgIdle, nil), 1)
+	var limits srt.Limits
+	listener.hearsOf(srt.MsgLimits, &limits)
+	require.Equal(t, srt.Limits{Handshakes: 200, Pending: 128}, limits)
 	m, _ = listener.hears()
-	require.Empty(t, m.Type, "once")
+	require.Empty(t, m.Type)
 	l.mu.Lock()
 	l.sweepProcesses()
 	killed := l.processes[2].killed
@@ -248,6 +253,7 @@ func TestAdoptAfterAChangeOfAddress(t *testing.T) {
 	http.hearsOf(httpd.MsgReport, nil)
 	l.eventually("the http process is replaced", l.locked(func() bool { return l.processes[1] == nil }))
 	require.True(t, l.locked(func() bool { return l.processes[2] != nil && !l.processes[2].killed })())
+	listener.hearsOf(srt.MsgLimits, nil)
 	m, _ := listener.hears()
 	require.Empty(t, m.Type)
 	require.Empty(t, l.guardian.kinds(kindSocket))
@@ -267,7 +273,7 @@ func TestAdoptDeadPublisher(t *testing.T) {
 	l.locked(func() bool {
 		l.adopt(l.held, guardian.Stored{Starts: 2})
 		require.NotNil(t, l.streams["live"].publisher)
-		require.Zero(t, l.decide(&srt.Request{StreamID: "publish:live"}).reject)
+		require.Empty(t, l.decide(&srt.Request{Peer: "192.0.2.1:5", StreamID: "publish:live"}, l.ports[0]).cause)
 		return true
 	})()
 	l.eventually("it is forgotten", l.locked(func() bool { return len(l.connections) == 0 }))

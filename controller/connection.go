@@ -6,8 +6,8 @@ import (
 	"encoding/hex"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os"
-	"strconv"
 	"time"
 
 	"brume/api"
@@ -21,6 +21,8 @@ type connRecord struct {
 	Stream    string         `json:"stream"`
 	Buffer    uint64         `json:"buffer,omitempty"` // id of the stream's buffer, 0 while the role is unknown
 	Role      srt.Role       `json:"role"`
+	Only      srt.Role       `json:"only,omitempty"` // while its role is unknown: the only one that it may show
+	Port      string         `json:"port,omitempty"` // key of the port that it came by
 	Peer      string         `json:"peer"`
 	Local     string         `json:"local"`
 	SocketID  uint32         `json:"socket_id"`
@@ -36,8 +38,10 @@ type connection struct {
 	in      *stream  // that it publishes or plays, nil while its role is unknown
 	closing time.Time
 	over    bool
-	seems   srt.Role // of a connection whose role is unknown: what it has shown
-	adopted bool     // an earlier controller may have died before it gave the buffer
+	seems   srt.Role     // of a connection whose role is unknown: what it has shown
+	adopted bool         // an earlier controller may have died before it gave the buffer
+	place   netip.Prefix // that it came from; not valid for a connection that this server began
+	terms   terms        // until its process has them
 	stats   srt.ConnStats
 	samples samples
 	ended   api.EventEnd // why, once it is known
@@ -49,17 +53,26 @@ const undecidedTime = 10 * time.Second
 // closeTime is how long a connection may take to end in an orderly way.
 const closeTime = time.Second
 
-func (c *Controller) newConnection(req *srt.Request, d decision) *connection {
+func (c *Controller) newConnection(a asked, d decision) *connection {
 	id := make([]byte, 6)
 	_, _ = rand.Read(id) // never fails
-	conn := &connection{connRecord: connRecord{
-		ID: hex.EncodeToString(id), Stream: d.stream, Role: d.role,
+	req := &a.req
+	conn := &connection{terms: d.terms, connRecord: connRecord{
+		ID: hex.EncodeToString(id), Stream: d.stream, Role: d.role, Only: d.only, Port: a.by.Port,
 		Peer: clip(req.Peer, 64), Local: clip(req.Local, 64), SocketID: req.SocketID, Since: time.Now(),
 	}}
 	conn.samples.fresh = true
+	conn.settle()
 	c.connections[conn.ID] = conn
 	c.tellConnection(api.EventConnecting, conn)
 	return conn
+}
+
+// settle finds out what counts as the place that a caller came from.
+func (conn *connection) settle() {
+	if peer, err := netip.ParseAddrPort(conn.Peer); err == nil && conn.Port != "" {
+		conn.place = srt.Place(peer.Addr())
+	}
 }
 
 // assign makes an idle process the process of a connection and tells the listener to hand the caller over. It
@@ -67,10 +80,9 @@ func (c *Controller) newConnection(req *srt.Request, d decision) *connection {
 func (c *Controller) assign(p *process, conn *connection, a asked) bool {
 	conn.proc, p.conn, p.Conn = p, conn, &conn.connRecord
 	c.record(p) // before it has any right
-	latency := strconv.FormatInt(time.Duration(c.Config.SRT.Latency).Milliseconds(), 10)
 	configure := srt.Configure{
 		Conn: conn.ID, Stream: conn.Stream, Role: conn.Role, DecideMS: decideTime,
-		Options: map[string]string{"latency": latency},
+		Passphrase: string(conn.terms.passphrase), Options: conn.terms.options,
 	}
 	var files []*os.File
 	if conn.in != nil {
@@ -82,7 +94,10 @@ func (c *Controller) assign(p *process, conn *connection, a asked) bool {
 		p.kill()
 		return false
 	}
-	c.answer(a, srt.Verdict{Child: p.ID})
+	conn.terms = terms{}
+	if err := c.answer(a, srt.Verdict{Child: p.ID}, p.handover); err != nil {
+		c.putDown(p, "its caller could not be handed over")
+	}
 	c.log.Debug("an SRT caller gets a process", "conn", conn.ID, "stream", conn.Stream, "peer", conn.Peer, "pid", p.PID)
 	return true
 }
@@ -196,12 +211,18 @@ func (c *Controller) directed(conn *connection, role srt.Role) {
 	s := c.streams[conn.Stream]
 	conn.seems = role
 	switch {
+	case c.locked(conn.Stream):
+		c.turnAway(conn, causeLocked, "the stream is locked by the API")
+		return
 	case role == srt.RolePlay && s.holder() == nil:
 		// A viewer that is early, or a publisher whose encoder is still starting: it may show more.
 		return
+	case conn.Only != srt.RoleUnknown && conn.Only != role:
+		c.turnAway(conn, causeForbidden, "it may "+roleName(conn.Only)+" the stream only, by the access entries or the stream's passphrases")
+		return
 	case role == srt.RolePublish && s.holder() != nil:
 		if s.taken(time.Now()) {
-			c.turnAway(conn, srt.RejectConflict, "the stream has a publisher already")
+			c.turnAway(conn, causeConflict, "the stream has a publisher already")
 			return
 		}
 		// The old connection is silent. The new one's media waits in its process until the old one is gone.
@@ -218,7 +239,7 @@ func (c *Controller) directed(conn *connection, role srt.Role) {
 func (c *Controller) admitEarly(name string) {
 	for _, conn := range c.connections {
 		if conn.Stream == name && conn.Role == srt.RoleUnknown && conn.seems == srt.RolePlay && conn.in == nil && conn.closing.IsZero() {
-			c.admit(conn, srt.RolePlay)
+			c.directed(conn, srt.RolePlay)
 		}
 	}
 }
@@ -227,7 +248,7 @@ func (c *Controller) admitEarly(name string) {
 func (c *Controller) admit(conn *connection, role srt.Role) {
 	if err := c.enter(conn, role); err != nil {
 		c.log.Error("can't open a stream", "stream", conn.Stream, "error", err)
-		c.turnAway(conn, srt.RejectOverload, "the stream's buffer can't be made")
+		c.turnAway(conn, causeBuffer, "the stream's buffer can't be made")
 		return
 	}
 	conn.Role = role
@@ -244,10 +265,11 @@ func (c *Controller) grant(conn *connection) {
 }
 
 // turnAway ends a connection that was accepted before it could be judged.
-func (c *Controller) turnAway(conn *connection, code int, reason string) {
-	c.rejects[code]++
-	c.tellRefused(conn, conn.Peer, conn.Stream, code, reason)
-	c.log.Info("closing an SRT connection", "conn", conn.ID, "stream", conn.Stream, "peer", conn.Peer, "code", code, "reason", reason)
+func (c *Controller) turnAway(conn *connection, why cause, reason string) {
+	c.rejects[why]++
+	c.tellRefused(conn, conn.Peer, conn.Stream, why.code(), reason)
+	c.refusals.log(c.log, slog.LevelInfo, "closing an SRT connection", "conn", conn.ID, "stream", conn.Stream, "peer", conn.Peer, "port", conn.Port,
+		"code", why.code(), "cause", string(why), "reason", reason)
 	c.closeConnection(conn)
 }
 
@@ -272,7 +294,7 @@ func (c *Controller) sweepConnections(now time.Time) {
 		case !conn.closing.IsZero() && now.Sub(conn.closing) > closeTime:
 			c.putDown(conn.proc, "its connection did not end in time")
 		case conn.Role == srt.RoleUnknown && conn.closing.IsZero() && now.Sub(conn.Since) > undecidedTime:
-			c.turnAway(conn, srt.RejectNotFound, "nobody publishes the stream, and it does not either")
+			c.turnAway(conn, causeNoPublisher, "nobody publishes the stream, and it does not either")
 		case conn.Connected == nil && now.Sub(conn.Since) > handshakeMax:
 			c.putDown(conn.proc, "its caller did not connect in time")
 		}
@@ -285,6 +307,9 @@ var failReasons = map[string]bool{
 	srt.FailBuffer: true, srt.FailStreamEnd: true, srt.FailController: true, srt.FailInternal: true,
 }
 
+// secrets are the refusals of libsrt itself.
+var secrets = map[string]cause{srt.FailSecret: causeBadSecret, srt.FailUnsecure: causeNoSecret}
+
 func (c *Controller) connectionFailed(p *process, failed srt.Failed) {
 	if p.failed {
 		return
@@ -296,6 +321,9 @@ func (c *Controller) connectionFailed(p *process, failed srt.Failed) {
 	}
 	c.failures[failed.Reason]++
 	conn.ended = api.EventEnd{Reason: failed.Reason, Detail: clip(failed.Detail, 200)}
+	if why, ok := secrets[failed.Reason]; ok && conn.Connected == nil {
+		c.rejects[why]++ // libsrt has refused it
+	}
 	level := slog.LevelInfo
 	if failed.Reason == srt.FailInternal || failed.Reason == srt.FailBuffer {
 		level = slog.LevelError
@@ -329,7 +357,7 @@ func (c *Controller) connectionEnded(p *process, status string) {
 		} else {
 			c.log.Info("SRT connection ended", "conn", conn.ID, "stream", conn.Stream, "role", roleName(conn.Role), "peer", conn.Peer, "status", status)
 		}
-		if l := c.single(roleListener); l != nil {
+		if l := c.listenerOf(conn.Port); l != nil {
 			// It had no time for a farewell: with one its peer reconnects at once.
 			_ = l.ctl.Send(srt.MsgGone, srt.Gone{Peer: conn.Peer, Local: conn.Local, SocketID: conn.SocketID})
 		}

@@ -36,7 +36,7 @@ func TestUndecidedShowsItself(t *testing.T) {
 		d.says(second, srt.MsgDirection, srt.Direction{Role: srt.RolePublish})
 	}
 	second.hearsOf(srt.MsgClose, nil)
-	require.EqualValues(t, 1, d.rejects[srt.RejectConflict], "a refusal counts once")
+	require.EqualValues(t, 1, d.rejects[causeConflict], "a refusal counts once")
 	d.says(second, srt.MsgDirection, srt.Direction{Role: srt.RolePlay})
 	require.Nil(t, second.p.conn.in, "who was turned away stays out")
 	require.Same(t, publisher.p.conn, d.streams["live"].publisher)
@@ -113,7 +113,7 @@ func TestViewersWordIsNotTakenForTheStream(t *testing.T) {
 	d.monitor(time.Now())
 	require.False(t, d.streams["live"].corrupt)
 	require.True(t, publisher.p.conn.closing.IsZero())
-	require.Equal(t, srt.RolePlay, d.decide(&srt.Request{StreamID: "read:live"}).role)
+	require.Equal(t, srt.RolePlay, d.decide(&srt.Request{Peer: "192.0.2.1:5", StreamID: "read:live"}, d.ports[0]).role)
 
 	d.says(publisher, srt.MsgFailed, srt.Failed{Reason: srt.FailBuffer})
 	d.monitor(time.Now())

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"brume/access"
 	"brume/api"
 	"brume/config"
 	"brume/control"
@@ -42,7 +43,7 @@ type Controller struct {
 	Version string
 	Front   http.Handler // the front page
 	// Started is called once the very first controller of this server serves.
-	Started func(srt, http, api string)
+	Started func(Addresses)
 
 	log   *slog.Logger
 	store *guardian.Client
@@ -51,17 +52,18 @@ type Controller struct {
 	server      serverRecord
 	lastID      uint64
 	sockets     sockets
+	ports       []*port
+	access      *access.Table
 	processes   map[uint64]*process
 	streams     map[string]*stream
 	connections map[string]*connection
 	pool        pool
-	listener    listenerState
 	web         webState
 	libsrt      api.LibSRT
 	restarts    map[string]uint64
-	rejects     map[int]uint64
+	rejects     map[cause]uint64
 	failures    map[string]uint64
-	singles     map[role]*single
+	duties      []*duty
 	malformed   *slogLimiter
 	refusals    lines
 	childLines  lines // of all processes together
@@ -78,6 +80,7 @@ type Controller struct {
 type serverRecord struct {
 	Started  time.Time         `json:"started"`
 	Restarts map[string]uint64 `json:"restarts"`
+	Locked   []string          `json:"locked,omitempty"` // streams, sorted
 }
 
 // Run serves until the guardian says otherwise or ctx ends, and leaves no process behind then. The control socket is
@@ -90,7 +93,7 @@ func (c *Controller) Run(ctx context.Context, ctl *control.Conn, log *slog.Logge
 	if err != nil {
 		return err
 	}
-	if err := c.openSockets(held); err != nil {
+	if err := c.openSockets(held, stored.Starts == 1); err != nil {
 		return fmt.Errorf("%w: %w", ErrSetup, err)
 	}
 	c.mu.Lock()
@@ -112,7 +115,8 @@ func (c *Controller) init(ctl *control.Conn, log *slog.Logger) {
 	c.streams = map[string]*stream{}
 	c.connections = map[string]*connection{}
 	c.zeroCounters()
-	c.singles = map[role]*single{roleHTTP: {}, roleListener: {}}
+	c.duties = []*duty{{role: roleHTTP}}
+	c.access = access.NewTable(c.Config.Access)
 	c.malformed = newLimiter(log)
 	c.events = api.NewEvents(time.Now())
 	c.childLines.perSec = allLinesPerSecond
@@ -127,13 +131,13 @@ func (c *Controller) startAll(ctx context.Context, first bool) error {
 	if _, err := exec.LookPath(c.Helper); err != nil && first {
 		return fmt.Errorf("brume-srt is needed beside brume: %w", err)
 	}
-	for r := range c.singles {
-		if c.single(r) != nil {
+	for _, d := range c.duties {
+		if c.onDuty(d) != nil {
 			continue
 		}
 		if !first {
-			c.tryStart(r)
-		} else if err := c.startSingle(r); err != nil {
+			c.tryStart(d)
+		} else if err := c.startDuty(d); err != nil {
 			return err
 		}
 	}
@@ -154,7 +158,7 @@ func (c *Controller) serve(ctx context.Context, stored guardian.Stored) error {
 	}
 	c.writeStateFile()
 	if c.Started != nil && stored.Starts == 1 {
-		c.Started(c.sockets.srtAddress, c.sockets.httpAddress, c.sockets.api.Addr().String())
+		c.Started(c.addresses())
 	}
 	tick := time.NewTicker(monitorInterval)
 	defer tick.Stop()
@@ -289,73 +293,7 @@ func (c *Controller) ended(p *process, status string) {
 		c.connectionEnded(p, status)
 		return
 	}
-	c.singleEnded(p, status)
-}
-
-// single is the state of a process of which exactly one runs.
-type single struct {
-	backoff time.Duration
-}
-
-// Backoff of processes that are started again.
-const (
-	firstBackoff = 20 * time.Millisecond
-	lastBackoff  = 5 * time.Second
-)
-
-func (c *Controller) single(r role) *process {
-	for _, p := range c.processes {
-		if p.Role == r {
-			return p
-		}
-	}
-	return nil
-}
-
-func (c *Controller) startSingle(r role) error {
-	p, err := c.spawn(r)
-	if err != nil {
-		return fmt.Errorf("start the %s process: %w", r, err)
-	}
-	if r == roleHTTP {
-		c.equipHTTP(p)
-	} else {
-		c.equipListener(p)
-	}
-	return nil
-}
-
-func (c *Controller) singleEnded(p *process, status string) {
-	if c.stopping {
-		return
-	}
-	s := c.singles[p.Role]
-	if time.Since(p.Started) > p.spec.calm || s.backoff == 0 {
-		s.backoff = firstBackoff
-	}
-	c.restarts[string(p.Role)]++
-	c.saveServer()
-	c.tellRestart(p, status)
-	c.sweepPool(time.Now()) // who waited by word of this listener can't be handed over
-	c.log.Error("a process has ended; starting another", "role", p.Role, "pid", p.PID, "status", status, "in", s.backoff.String())
-	time.AfterFunc(s.backoff, func() { c.restartSingle(p.Role) })
-	s.backoff = min(s.backoff*3, lastBackoff)
-}
-
-func (c *Controller) restartSingle(r role) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.stopping && c.single(r) == nil {
-		c.tryStart(r)
-	}
-}
-
-// tryStart starts a process, now or later.
-func (c *Controller) tryStart(r role) {
-	if err := c.startSingle(r); err != nil {
-		c.log.Error("can't start a process", "role", r, "error", err)
-		time.AfterFunc(lastBackoff, func() { c.restartSingle(r) })
-	}
+	c.dutyEnded(p, status)
 }
 
 func (c *Controller) saveServer() {
@@ -365,12 +303,10 @@ func (c *Controller) saveServer() {
 	}
 }
 
-// sockets are what the server listens on.
+// sockets are what the server listens on, but for its SRT ports.
 type sockets struct {
-	srt         []*os.File
 	http        []*os.File
 	api         net.Listener
-	srtAddress  string
 	httpAddress string
 }
 
@@ -380,11 +316,9 @@ func (c *Controller) zeroCounters() {
 	for r := range roles {
 		c.restarts[string(r)] = 0
 	}
-	c.rejects = map[int]uint64{}
-	for _, code := range []int{
-		srt.RejectBadRequest, srt.RejectNotFound, srt.RejectConflict, srt.RejectOverload, srt.RejectUnavailable,
-	} {
-		c.rejects[code] = 0
+	c.rejects = map[cause]uint64{}
+	for why := range codes {
+		c.rejects[why] = 0
 	}
 	c.failures = map[string]uint64{srt.FailCrash: 0}
 	for reason := range failReasons {

@@ -96,7 +96,7 @@ func call(t *testing.T, address, streamID string) srt.Verdict {
 
 func (r *running) publishes(name string) {
 	r.t.Helper()
-	v := call(r.t, r.sockets.srtAddress, "publish:"+name)
+	v := call(r.t, r.ports[0].address, "publish:"+name)
 	require.NotZero(r.t, v.Child, v.Reason)
 	r.eventually(name+" is live", func() bool {
 		s, err := r.Stream(name)
@@ -143,7 +143,7 @@ func TestShutdown(t *testing.T) {
 			r := run(t)
 			r.publishes("live")
 			r.publishes(streamDeaf)
-			require.NotZero(t, call(t, r.sockets.srtAddress, "read:live").Child)
+			require.NotZero(t, call(t, r.ports[0].address, "read:live").Child)
 			pidfds := r.guardian.pidfds(t)
 			require.GreaterOrEqual(t, len(pidfds), 5)
 			r.mu.Lock()
@@ -184,7 +184,7 @@ func TestProcessThatCrashesIsReported(t *testing.T) {
 	r := run(t)
 	r.publishes("live")
 	for range 3 {
-		require.NotZero(t, call(t, r.sockets.srtAddress, "publish:"+streamCrash).Child)
+		require.NotZero(t, call(t, r.ports[0].address, "publish:"+streamCrash).Child)
 		r.eventually("it is gone", func() bool { return len(r.Connections()) == 1 })
 	}
 	require.EqualValues(t, 3, r.Metrics().Failures["crash"])
@@ -202,7 +202,7 @@ func TestWhyAProcessEndsIsHeard(t *testing.T) {
 	r := run(t)
 	const rounds = 5
 	for range rounds {
-		require.NotZero(t, call(t, r.sockets.srtAddress, "any").Child)
+		require.NotZero(t, call(t, r.ports[0].address, "any").Child)
 		r.eventually("it publishes", func() bool {
 			s, err := r.Stream("any")
 			return err == nil && s.Publisher != nil
@@ -240,7 +240,7 @@ func TestSinglesAreReplaced(t *testing.T) {
 		})
 	}
 	require.NoError(t, r.Ready())
-	require.NotZero(t, call(t, r.sockets.srtAddress, "read:live").Child, "the new listener has the idle processes")
+	require.NotZero(t, call(t, r.ports[0].address, "read:live").Child, "the new listener has the idle processes")
 	require.EqualValues(t, 1, r.Metrics().Restarts["http"])
 	require.EqualValues(t, 1, r.Metrics().Restarts["srt-listener"])
 }

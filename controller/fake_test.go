@@ -55,7 +55,7 @@ func fakeBrume(name string) int {
 	case roleHTTP:
 		err = httpd.Run(context.Background(), ctl, log, httpd.Options{})
 	case roleListener:
-		err = (&fakeListener{ctl: ctl, callers: map[uint64]netip.AddrPort{}, idle: map[uint64]*control.Conn{}}).run()
+		err = (&fakeListener{ctl: ctl, callers: map[uint64]netip.AddrPort{}}).run()
 	default:
 		c := testController(os.Getenv(envPrograms), os.Getenv(envRuntime))
 		err = c.Run(context.Background(), ctl, log)
@@ -84,7 +84,6 @@ type fakeListener struct {
 	socket  *os.File
 	conn    net.PacketConn
 	callers map[uint64]netip.AddrPort
-	idle    map[uint64]*control.Conn
 }
 
 func (l *fakeListener) run() error {
@@ -108,20 +107,12 @@ func (l *fakeListener) run() error {
 				return err
 			}
 			go l.receive()
-		case srt.MsgIdle:
-			var i srt.Idle
-			if err := m.Decode(&i); err != nil {
-				return err
-			}
-			if l.idle[i.Child], err = control.New(files[0]); err != nil {
-				return err
-			}
 		case srt.MsgVerdict:
 			var v srt.Verdict
 			if err := m.Decode(&v); err != nil {
 				return err
 			}
-			l.judge(&v)
+			l.judge(&v, files)
 		}
 	}
 }
@@ -143,11 +134,12 @@ func (l *fakeListener) receive() {
 	}
 }
 
-func (l *fakeListener) judge(v *srt.Verdict) {
-	if child := l.idle[v.Child]; child != nil {
-		_ = child.Send(srt.MsgHandover, srt.Handover{}, l.socket)
-		_ = child.Close()
-		delete(l.idle, v.Child)
+func (l *fakeListener) judge(v *srt.Verdict, files []*os.File) {
+	if len(files) == 1 {
+		if child, err := control.New(files[0]); err == nil {
+			_ = child.Send(srt.MsgHandover, srt.Handover{}, l.socket)
+			_ = child.Close()
+		}
 	}
 	b, _ := json.Marshal(v)
 	_, _ = l.conn.WriteTo(b, &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: int(v.ID)})

@@ -106,7 +106,7 @@ func FuzzConnectionMessages(f *testing.F) {
 		require.Equal(t, roleConnection, bad.p.Role)
 		require.LessOrEqual(t, len(d.connections), 4)
 		require.LessOrEqual(t, len(d.streams), 2)
-		require.Zero(t, d.rejects[srt.RejectOverload])
+		require.Zero(t, d.rejects[causeBuffer])
 		if conn := bad.p.conn; conn != nil {
 			require.LessOrEqual(t, d.failures[srt.FailBuffer]+d.failures[srt.FailInternal], uint64(1))
 			require.Contains(t, []string{"other", "mine"}, conn.Stream)

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"brume/buffer"
+	"brume/config"
 	"brume/control"
 	"brume/guardian"
 	"brume/srt"
@@ -182,9 +183,18 @@ func newDesk(t testing.TB) *desk {
 	_, _, err = d.store.Load()
 	require.NoError(t, err)
 	d.pool.paused = time.Now().Add(time.Hour) // nothing is started
+	d.opens("192.0.2.9:8889", d.Config.SRT.Port)
 	d.stopAtEnd(ctl)
 	d.listener = d.join(roleListener)
 	return d
+}
+
+// opens adds an SRT port without sockets.
+func (d *desk) opens(address string, settings config.Port) *port {
+	p := &port{Port: settings, key: address, address: address}
+	d.ports = append(d.ports, p)
+	d.duties = append(d.duties, &duty{role: roleListener, port: p})
+	return p
 }
 
 func (d *desk) stopAtEnd(ctl *control.Conn) {
@@ -215,6 +225,10 @@ func (d *desk) join(r role) *peer {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	require.NoError(d.t, err)
 	p.handover = os.NewFile(uintptr(pair[0]), "hand-over")
+	if r == roleListener {
+		p.duty = d.duties[1]
+		p.Port = p.duty.port.key
+	}
 	d.processes[p.ID] = p
 	require.NoError(d.t, d.store.Put(kindProcess, p.key(), p.processRecord, ours.File()))
 	q := &peer{d.t, p, theirs, os.NewFile(uintptr(pair[1]), "hand-over")}
@@ -286,10 +300,25 @@ func (q *peer) hearsOf(kind string, body any) []*os.File {
 }
 
 // calls lets the listener ask about a caller, and returns its verdict, which has no number where there was none.
-func (d *desk) calls(id uint64, streamID string) (v srt.Verdict) {
+func (d *desk) calls(id uint64, streamID string) srt.Verdict {
+	d.t.Helper()
+	d.asks(id, streamID)
+	return d.verdict()
+}
+
+// asks lets the listener ask about a caller.
+func (d *desk) asks(id uint64, streamID string) {
 	d.t.Helper()
 	d.says(d.listener, srt.MsgRequest, srt.Request{ID: id, Peer: fmt.Sprintf("192.0.2.1:%d", id), Local: "192.0.2.9:8889", StreamID: streamID})
-	return d.verdict()
+}
+
+// listens makes a listener process the one of another port.
+func (d *desk) listens(at *port) *peer {
+	d.t.Helper()
+	q := d.join(roleListener)
+	i := slices.IndexFunc(d.duties, func(x *duty) bool { return x.port == at })
+	q.p.duty, q.p.Port = d.duties[i], at.key
+	return q
 }
 
 // verdict is the next one that the listener hears, if any.

@@ -8,41 +8,6 @@ import (
 	"brume/srt"
 )
 
-// listenerState is what the SRT listener tells.
-type listenerState struct {
-	stats srt.ListenerStats
-}
-
-// equipListener gives a new listener its port and every idle process.
-func (c *Controller) equipListener(p *process) {
-	c.listener = listenerState{}
-	if err := p.ctl.Send(srt.MsgSocket, nil, c.sockets.srt...); err != nil {
-		c.log.Error("the SRT listener does not take its sockets", "error", err)
-		p.kill()
-		return
-	}
-	for _, q := range c.processes {
-		if q.Role == roleConnection && q.ready && q.conn == nil {
-			c.introduce(q)
-		}
-	}
-}
-
-// introduce gives the listener the hand-over socket of an idle process. A process that it does not
-// take is ended: nobody could hand it a caller.
-func (c *Controller) introduce(p *process) bool {
-	l := c.single(roleListener)
-	if l == nil {
-		return true // the next one is told all of them
-	}
-	if err := l.ctl.Send(srt.MsgIdle, srt.Idle{Child: p.ID}, p.handover); err != nil {
-		c.malformed.warn("the SRT listener does not take its messages", err, "pid", l.PID)
-		p.kill()
-		return false
-	}
-	return true
-}
-
 func (c *Controller) heardListener(p *process, m control.Message) error {
 	switch m.Type {
 	case srt.MsgRequest:
@@ -64,7 +29,9 @@ func (c *Controller) heardListener(p *process, m control.Message) error {
 		if err := m.Decode(&stats); err != nil {
 			return err
 		}
-		c.listener.stats = stats
+		if p.duty != nil {
+			p.duty.port.stats = stats
+		}
 	case srt.MsgHello:
 		var hello srt.Hello
 		if err := m.Decode(&hello); err != nil {

@@ -3,8 +3,6 @@ package controller
 import (
 	"slices"
 	"time"
-
-	"brume/srt"
 )
 
 // Bounds of the pool.
@@ -74,9 +72,6 @@ func (c *Controller) idleDied(p *process) {
 
 // idleChild takes a process that has just said hello into the pool, or gives it to who waits longest.
 func (c *Controller) idleChild(p *process) {
-	if !c.introduce(p) {
-		return
-	}
 	now := time.Now()
 	for len(c.pool.waiting) > 0 {
 		w := c.pool.waiting[0]
@@ -135,9 +130,9 @@ func (c *Controller) stillWaits(w *waiting, now time.Time) bool {
 		return false
 	case c.processes[w.by.ID] != w.by: // nobody would hand it over
 	case !w.conn.closing.IsZero():
-		c.refused(w.asked, srt.RejectUnavailable, "the connection was ended before it began")
+		c.refused(w.asked, causeEnded, "the connection was ended before it began")
 	case now.Sub(w.since) > waitingTime:
-		c.refused(w.asked, srt.RejectOverload, "no process was ready in time")
+		c.refused(w.asked, causeNoProcess, "no process was ready in time")
 	default:
 		return true
 	}

@@ -12,10 +12,10 @@ import (
 func TestIdleProcessGetsACaller(t *testing.T) {
 	d := newDesk(t)
 	q := d.idle()
-	var idle srt.Idle
-	require.Len(t, d.listener.hearsOf(srt.MsgIdle, &idle), 1, "its hand-over socket")
-	require.Equal(t, q.p.ID, idle.Child)
-	require.Equal(t, srt.Verdict{ID: 5, Child: q.p.ID}, d.calls(5, "publish:live"))
+	d.asks(5, "publish:live")
+	var v srt.Verdict
+	require.Len(t, d.listener.hearsOf(srt.MsgVerdict, &v), 1, "its hand-over socket")
+	require.Equal(t, srt.Verdict{ID: 5, Child: q.p.ID}, v)
 
 	var configure srt.Configure
 	require.Len(t, q.hearsOf(srt.MsgConfigure, &configure), 1, "the buffer")
@@ -119,12 +119,16 @@ func TestPoolIsThrottled(t *testing.T) {
 	require.Contains(t, d.log.String(), "can't start a connection process")
 }
 
-func TestListenerThatDoesNotReadGetsNoIdleProcesses(t *testing.T) {
+// The caller repeats itself, so that a process that waits for it in vain is not needed.
+func TestCallerOfAListenerThatDoesNotReadIsForgotten(t *testing.T) {
 	d := newDesk(t)
+	q := d.idle()
 	for d.listener.p.ctl.Send("filler", nil) == nil {
 		continue
 	}
-	q := d.idle()
+	d.asks(1, "publish:live")
 	require.True(t, q.p.killed)
-	require.Empty(t, d.pool.idle)
+	d.ends(q, "killed by SIGKILL")
+	require.Empty(t, d.connections)
+	require.Empty(t, d.streams)
 }

@@ -51,6 +51,7 @@ type processRecord struct {
 	Role    role        `json:"role"`
 	PID     int         `json:"pid"`
 	Started time.Time   `json:"started"`
+	Port    string      `json:"port,omitempty"` // key of a listener's port
 	Conn    *connRecord `json:"conn,omitempty"`
 }
 
@@ -68,6 +69,7 @@ type process struct {
 	own      bool     // a child of this process, not of an earlier controller
 	ready    bool     // has said hello
 	conn     *connection
+	duty     *duty         // that it does, nil for one that is not replaced when it ends
 	hello    srt.Hello     // of a connection process
 	gone     chan struct{} // closed when it has ended
 	mute     bool          // it has closed its control socket

@@ -2,30 +2,32 @@ package controller
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"brume/config"
 	"brume/guardian"
-	"brume/sandbox"
-	"brume/srt/listener"
 )
 
 // openSockets takes the listening sockets over from the store, or makes them.
-func (c *Controller) openSockets(held []guardian.Handed) error {
+func (c *Controller) openSockets(held []guardian.Handed, first bool) error {
+	if err := c.openPorts(held, first); err != nil {
+		return err
+	}
 	var err error
-	if c.sockets.srt, err = c.socket(held, "srt", c.Config.SRT.Address, listenSRT); err != nil {
+	tcp := func(name string, address config.Address) ([]*os.File, error) {
+		setting := fmt.Sprintf("%s.address in the configuration or BRUME_%s_ADDRESS", name, strings.ToUpper(name))
+		return c.socket(held, name, string(address), setting, func() ([]*os.File, error) { return listenTCP(string(address)) })
+	}
+	if c.sockets.http, err = tcp("http", c.Config.HTTP.Address); err != nil {
 		return err
 	}
-	if c.sockets.http, err = c.socket(held, "http", c.Config.HTTP.Address, listenTCP); err != nil {
-		return err
-	}
-	files, err := c.socket(held, "api", c.Config.API.Address, listenTCP)
+	files, err := tcp("api", c.Config.API.Address)
 	if err != nil {
 		return err
 	}
@@ -33,61 +35,8 @@ func (c *Controller) openSockets(held []guardian.Handed) error {
 		return fmt.Errorf("listen for the API: %w", err)
 	}
 	closeFiles(files)
-	if c.sockets.srtAddress, err = localAddress(c.sockets.srt[0]); err != nil {
-		return err
-	}
 	c.sockets.httpAddress, err = localAddress(c.sockets.http[0])
 	return err
-}
-
-func (c *Controller) socket(held []guardian.Handed, name string, address config.Address, listen func(string) ([]*os.File, error)) ([]*os.File, error) {
-	key := name + " " + string(address)
-	for i := range held {
-		h := &held[i]
-		if h.Kind != kindSocket || len(h.Files) == 0 {
-			continue
-		}
-		if h.Key == key {
-			files := h.Files
-			h.Files = nil
-			return files, nil
-		}
-	}
-	files, err := listen(string(address))
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("%s address %s is in use by another program; end it, or set %s.address in the configuration or BRUME_%s_ADDRESS: %w",
-			name, address, name, upper(name), err)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("listen on the %s address %s: %w", name, address, err)
-	}
-	if err := c.store.Put(kindSocket, key, nil, files...); err != nil {
-		return nil, err
-	}
-	return files, nil
-}
-
-// listenSRT gives the sockets to the user that the listener becomes in its sandbox.
-func listenSRT(address string) ([]*os.File, error) {
-	files, err := listener.Listen(address)
-	if err != nil {
-		return nil, err
-	}
-	for _, f := range files {
-		if err := sandbox.Give(f); err != nil {
-			closeFiles(files)
-			return nil, err
-		}
-	}
-	return files, nil
-}
-
-func upper(s string) string {
-	b := []byte(s)
-	for i := range b {
-		b[i] -= 'a' - 'A'
-	}
-	return string(b)
 }
 
 func listenTCP(address string) ([]*os.File, error) {
@@ -101,6 +50,20 @@ func listenTCP(address string) ([]*os.File, error) {
 		return nil, err
 	}
 	return []*os.File{f}, nil
+}
+
+// Addresses are where a server listens.
+type Addresses struct {
+	SRT       []string // its ports, as in the configuration
+	HTTP, API string
+}
+
+func (c *Controller) addresses() Addresses {
+	a := Addresses{HTTP: c.sockets.httpAddress, API: c.sockets.api.Addr().String()}
+	for _, p := range c.ports {
+		a.SRT = append(a.SRT, p.address)
+	}
+	return a
 }
 
 // localAddress is the address and port that a socket is bound to.
@@ -136,9 +99,10 @@ func closeFiles(files []*os.File) {
 func (c *Controller) writeStateFile() {
 	server := os.Getppid()
 	c.stateFile = filepath.Join(string(c.Config.RuntimeDir), "brume-"+strconv.Itoa(server)+".json")
-	state := map[string]any{
-		"pid": server, "version": c.Version,
-		"srt": c.sockets.srtAddress, "http": c.sockets.httpAddress, "api": c.sockets.api.Addr().String(),
+	at := c.addresses()
+	state := map[string]any{"pid": server, "version": c.Version, "ports": at.SRT, "http": at.HTTP, "api": at.API}
+	if len(at.SRT) > 0 {
+		state["srt"] = at.SRT[0]
 	}
 	b, err := json.Marshal(state)
 	if err == nil {

@@ -32,9 +32,13 @@ func (c *Controller) Info() api.Info {
 
 func (c *Controller) info() api.Info {
 	host, _ := os.Hostname()
+	ports := make([]api.SRTPort, 0, len(c.ports))
+	for _, p := range c.ports {
+		ports = append(ports, p.view())
+	}
 	return api.Info{
 		Version: c.Version, Go: runtime.Version(), LibSRT: c.libsrt, Hostname: host, Started: c.server.Started,
-		SRT:  []api.Listener{{Address: c.sockets.srtAddress}},
+		SRT:  ports,
 		HTTP: api.Listener{Address: c.sockets.httpAddress},
 		API:  api.Listener{Address: c.sockets.api.Addr().String()},
 	}
@@ -47,9 +51,9 @@ func (c *Controller) Ready() error {
 	if c.stopping {
 		return errors.New("the server is shutting down")
 	}
-	for r := range c.singles {
-		if p := c.single(r); p == nil || !p.ready {
-			return fmt.Errorf("the %s process is not up", r)
+	for _, d := range c.duties {
+		if p := c.onDuty(d); p == nil || !p.ready {
+			return fmt.Errorf("the process %s is not up", d)
 		}
 	}
 	for _, p := range c.processes {
@@ -72,10 +76,20 @@ func (c *Controller) allStreams() []api.Stream {
 	for _, s := range c.streams {
 		all = append(all, s.view())
 	}
+	offline := map[string]bool{}
 	for pattern := range c.Config.Streams {
-		if name := string(pattern); !strings.Contains(name, "*") && c.streams[name] == nil {
+		offline[string(pattern)] = !strings.Contains(string(pattern), "*")
+	}
+	for _, name := range c.server.Locked {
+		offline[name] = true
+	}
+	for name, listed := range offline {
+		if listed && c.streams[name] == nil {
 			all = append(all, api.Stream{Name: name, State: api.StreamOffline, Tracks: []api.Track{}})
 		}
+	}
+	for i := range all {
+		all[i].Locked = c.locked(all[i].Name)
 	}
 	return all
 }
@@ -205,10 +219,15 @@ func (c *Controller) Metrics() api.MetricsSnapshot {
 	defer c.mu.Unlock()
 	m := api.MetricsSnapshot{
 		Info: c.info(), Streams: c.allStreams(), Connections: c.allConnections(), HTTP: c.web.metrics(),
-		Listeners: []api.ListenerMetrics{{Address: c.sockets.srtAddress, ListenerStats: c.listener.stats}},
 		Processes: map[string]int{"guardian": 1, "controller": 1},
 		Events:    c.events.Metrics(),
-		Restarts:  maps.Clone(c.restarts), Rejects: maps.Clone(c.rejects), Failures: maps.Clone(c.failures),
+		Restarts:  maps.Clone(c.restarts), Rejects: map[api.Refusal]uint64{}, Failures: maps.Clone(c.failures),
+	}
+	for _, p := range c.ports {
+		m.Listeners = append(m.Listeners, api.ListenerMetrics{Address: p.address, ListenerStats: p.stats})
+	}
+	for why, n := range c.rejects {
+		m.Rejects[api.Refusal{Code: why.code(), Cause: string(why)}] = n
 	}
 	for _, p := range c.processes {
 		name := string(p.Role)

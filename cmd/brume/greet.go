@@ -5,22 +5,51 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"brume/config"
+	"brume/controller"
 )
 
 // greet says where to publish and where to watch.
-func greet(log *slog.Logger, format string, cfg *config.Config, srt, http, api string) {
-	stream := string(cfg.SRT.Stream)
-	if format != string(config.LogText) {
-		log.Info("ready: any stream name may be published and played", "version", version, "srt", srt, "http", http, "api", api)
-		return
+func greet(log *slog.Logger, format string, cfg *config.Config, at controller.Addresses) {
+	who := "any stream name may be published and played"
+	if len(cfg.Access) > 0 {
+		who = "the access entries say who may publish and play over SRT"
 	}
-	srtHere, httpHere, apiHere := here(srt), here(http), here(api)
-	fmt.Fprintf(os.Stdout, `
-Brume %s is ready. Any stream name may be published and played.
+	if format != string(config.LogText) {
+		log.Info("ready: "+who, "version", version, "srt", at.SRT[0], "ports", at.SRT, "http", at.HTTP, "api", at.API)
+	} else {
+		fmt.Fprint(os.Stdout, welcome(cfg, at, who))
+	}
+	if guarded(cfg) {
+		log.Warn("access entries, passphrases and networks hold for SRT only: whoever reaches the HTTP port can watch every stream over HLS", "http", at.HTTP)
+	}
+}
+
+// guarded tells whether somebody may think that not everybody can watch.
+func guarded(cfg *config.Config) bool {
+	for _, p := range cfg.SRT.AllPorts() {
+		if p.Passphrase != "" || len(p.Networks) > 0 {
+			return true
+		}
+	}
+	for _, s := range cfg.Streams {
+		if s.SRT.PlayPassphrase != "" {
+			return true
+		}
+	}
+	return len(cfg.Access) > 0
+}
+
+func welcome(cfg *config.Config, at controller.Addresses, who string) string {
+	stream := string(cfg.SRT.Stream)
+	srtHere, httpHere, apiHere := here(at.SRT[0]), here(at.HTTP), here(at.API)
+	var b strings.Builder
+	fmt.Fprintf(&b, `
+Brume %s is ready: %s.
 
   Publish   ffmpeg -re -i FILE -c copy -f mpegts 'srt://%s?streamid=%s'
             OBS: Settings, Stream, Custom, Server srt://%s?streamid=publish:%s
@@ -28,8 +57,31 @@ Brume %s is ready. Any stream name may be published and played.
   Play      http://%s/hls/%s/index.m3u8
             srt://%s?streamid=read:%s
   Manage    http://%s/
+`, version, who, srtHere, stream, srtHere, stream, httpHere, stream, httpHere, stream, srtHere, stream, apiHere)
+	for i, p := range cfg.SRT.AllPorts() {
+		if line := describe(&p); i < len(at.SRT) && (i > 0 || line != "") {
+			fmt.Fprintf(&b, "  SRT port  %s%s\n", at.SRT[i], line)
+		}
+	}
+	return b.String() + "\n"
+}
 
-`, version, srtHere, stream, srtHere, stream, httpHere, stream, httpHere, stream, srtHere, stream, apiHere)
+// describe is what has to be known of a port to call it.
+func describe(p *config.Port) string {
+	var b strings.Builder
+	if p.Mode != config.ModeAny {
+		fmt.Fprintf(&b, ", to %s only", p.Mode)
+	}
+	if p.Passphrase != "" {
+		b.WriteString(", with a passphrase")
+	}
+	if len(p.Networks) > 0 {
+		b.WriteString(", from its networks")
+	}
+	if b.Len() > 0 || p.Stream != config.Default().SRT.Stream {
+		return ": stream " + string(p.Stream) + b.String()
+	}
+	return ""
 }
 
 // here is an address as this machine reaches it.

@@ -75,7 +75,7 @@ func (s *controllerCommand) Run() error {
 	defer stop()
 	c := controller.Controller{
 		Config: cfg, Program: self, Helper: filepath.Join(filepath.Dir(self), "brume-srt"), LogArgs: s.arguments(),
-		Version: version, Front: web.Front(), Started: func(srt, http, api string) { greet(log, s.Format, cfg, srt, http, api) },
+		Version: version, Front: web.Front(), Started: func(at controller.Addresses) { greet(log, s.Format, cfg, at) },
 	}
 	return c.Run(ctx, ctl, log)
 }

@@ -119,7 +119,7 @@ func (c *core) datagram(b []byte, peer, local netip.AddrPort, now time.Time) eve
 		return nothing
 	}
 	// Only addresses that are proven come this far, so that nobody uses up what is another's.
-	net := network(peer.Addr())
+	net := srt.Place(peer.Addr())
 	if !c.rates.take(net, now) {
 		c.stats.TooFast++
 		c.why = "its address calls too often; see limits.handshakes"
@@ -243,7 +243,7 @@ func (c *core) forget(key caller) {
 
 func (c *core) unask(key caller, a *attempt) {
 	delete(c.requests, a.id)
-	net := network(key.peer.Addr())
+	net := srt.Place(key.peer.Addr())
 	if c.pending[net]--; c.pending[net] <= 0 {
 		delete(c.pending, net)
 	}
@@ -268,15 +268,4 @@ func (c *core) snapshot() srt.ListenerStats {
 	s := c.stats
 	s.Rejected = maps.Clone(c.stats.Rejected)
 	return s
-}
-
-// network is what counts as one place: an IPv4 address, or an IPv6 /64, which one host may use up freely.
-func network(a netip.Addr) netip.Prefix {
-	a = a.Unmap().WithZone("")
-	bits := 32
-	if a.Is6() {
-		bits = 64
-	}
-	p, _ := a.Prefix(bits) // the length is right
-	return p
 }

@@ -323,14 +323,6 @@ func TestSnapshotIsACopy(t *testing.T) {
 	require.Empty(t, s.Rejected)
 }
 
-func TestNetwork(t *testing.T) {
-	for in, want := range map[string]string{
-		"192.0.2.7": "192.0.2.7/32", "::ffff:192.0.2.7": "192.0.2.7/32", "2001:db8:1:2:3:4:5:6": "2001:db8:1:2::/64", "fe80::1%eth0": "fe80::/64",
-	} {
-		require.Equal(t, want, network(netip.MustParseAddr(in)).String())
-	}
-}
-
 func FuzzCore(f *testing.F) {
 	f.Add(induction(1), true)
 	f.Add(conclusion(1, 0, "live", nil), true)

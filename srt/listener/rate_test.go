@@ -7,6 +7,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
+
+	"brume/srt"
 )
 
 func newRates(perSecond float64) *rates {
@@ -14,7 +16,7 @@ func newRates(perSecond float64) *rates {
 }
 
 func place(i int) netip.Prefix {
-	return network(netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, byte(i >> 16), byte(i >> 8), byte(i)}))
+	return srt.Place(netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, byte(i >> 16), byte(i >> 8), byte(i)}))
 }
 
 // TestRateIsKept has an address come as it likes: over any time it gets one second's worth and the rate, and not less.
