@@ -23,6 +23,12 @@ func (o Options) Over(others Options) Options {
 	return all
 }
 
+// Enforced tells whether libsrt insists that both sides have a passphrase, or neither (SRTO_ENFORCEDENCRYPTION).
+func (o Options) Enforced() bool {
+	v, err := option.Parse("enforcedencryption", o["enforcedencryption"])
+	return err != nil || v.Number != 0
+}
+
 // inherit gives the further ports what they leave out. places has the keys that the file sets.
 func (s *SRT) inherit(places map[string]*token.Position) {
 	for i := range s.Ports {

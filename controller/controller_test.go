@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"brume/api"
+	"brume/config"
 	"brume/control"
 	"brume/srt"
 )
@@ -33,11 +35,15 @@ type running struct {
 	ended    chan error
 }
 
-func run(t *testing.T) *running {
+func run(t *testing.T) *running { return runWith(t, func(*config.Config) {}) }
+
+// runWith runs one whose configuration was changed.
+func runWith(t *testing.T, change func(*config.Config)) *running {
 	t.Helper()
 	leak := goleak.IgnoreCurrent()
 	t.Cleanup(func() { goleak.VerifyNone(t, leak) })
 	r := &running{Controller: testController(programs(t), t.TempDir()), t: t, guardian: newGuardian(t), log: &logBuffer{}, ended: make(chan error, 1)}
+	change(r.Config)
 	ctl, err := control.New(r.guardian.next())
 	require.NoError(t, err)
 	ctl.AcceptFiles()
@@ -65,7 +71,7 @@ func run(t *testing.T) *running {
 	r.eventually("all processes are up", func() bool {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		return len(r.pool.idle) == int(r.Config.SRT.Pool) && r.single(roleHTTP).ready && r.single(roleListener).ready
+		return len(r.pool.idle) == int(r.Config.SRT.Pool) && !slices.ContainsFunc(r.duties, func(d *duty) bool { return !r.onDuty(d).ready })
 	})
 	return r
 }

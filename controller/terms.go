@@ -9,7 +9,6 @@ import (
 
 	"brume/config"
 	"brume/srt"
-	"brume/srt/libsrt/option"
 )
 
 // terms are what libsrt is configured with before it accepts a caller.
@@ -26,12 +25,6 @@ func termsOf(at *config.Port, s *config.StreamSRT) terms {
 	return terms{options: o}
 }
 
-// enforced tells whether libsrt insists that both sides have a passphrase, or neither (SRTO_ENFORCEDENCRYPTION).
-func (t *terms) enforced() bool {
-	v, err := option.Parse("enforcedencryption", t.options["enforcedencryption"])
-	return err != nil || v.Number != 0
-}
-
 // agree chooses the terms of a caller. libsrt takes one passphrase, before it accepts: where the role is not known yet and
 // publishers and players have different ones, whether the caller has one tells which it can be.
 func (c *Controller) agree(k *caller, d *decision) {
@@ -45,7 +38,7 @@ func (c *Controller) agree(k *caller, d *decision) {
 	if role != srt.RoleUnknown {
 		maps.DeleteFunc(passphrases, func(r srt.Role, _ config.Secret) bool { return r != role })
 	}
-	if d.terms.enforced() {
+	if d.terms.options.Enforced() {
 		maps.DeleteFunc(passphrases, func(_ srt.Role, p config.Secret) bool { return (p != "") != k.req.Encrypted })
 	}
 	fit := slices.Sorted(maps.Keys(passphrases))

@@ -361,6 +361,10 @@ func TestListen(t *testing.T) {
 		_, err := Listen(bad)
 		require.Error(t, err, bad)
 	}
+	mapped, err := Listen("[::ffff:127.0.0.1]:0")
+	require.NoError(t, err, "an IPv4 address, written otherwise")
+	require.NoError(t, mapped[0].Close())
+	linkLocal(t)
 	files, err := Listen("127.0.0.1:0")
 	require.NoError(t, err)
 	require.Len(t, files, 1)
@@ -372,4 +376,30 @@ func TestListen(t *testing.T) {
 	require.ErrorIs(t, err, unix.EADDRINUSE, "a second server does not share the port")
 	_, err = Listen("192.0.2.1:0")
 	require.ErrorIs(t, err, unix.EADDRNOTAVAIL)
+}
+
+// linkLocal listens on an address that needs its interface's name, where there is one.
+func linkLocal(t *testing.T) {
+	t.Helper()
+	all, err := net.Interfaces()
+	require.NoError(t, err)
+	for _, i := range all {
+		addresses, err := i.Addrs()
+		require.NoError(t, err)
+		for _, a := range addresses {
+			p, err := netip.ParsePrefix(a.String())
+			if err != nil || !p.Addr().Is6() || !p.Addr().IsLinkLocalUnicast() {
+				continue
+			}
+			at := p.Addr().WithZone(i.Name)
+			files, err := Listen(netip.AddrPortFrom(at, 0).String())
+			require.NoError(t, err)
+			local, err := localAddr(files[0])
+			require.NoError(t, err)
+			require.Equal(t, at, local.Addr())
+			require.NoError(t, files[0].Close())
+			return
+		}
+	}
+	t.Log("no interface has a link-local address")
 }

@@ -24,6 +24,10 @@ func Listen(address string) ([]*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("SRT address %q is no IP address and port: %w", address, err)
 	}
+	if a.Addr().Zone() != "" {
+		LearnZones()
+	}
+	a = netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
 	f, err := listenOne(a)
 	if err != nil {
 		return nil, err
