@@ -22,6 +22,15 @@ const (
 	RejectUnavailable  = 1503 // shutting down
 )
 
+// RejectionType is the handshake type that tells a caller a code. libsrt sends its own reasons (SRT_REJ_...) and those of an
+// application (SRT_REJX_..., from 1400 on) alike with 1000 added; its own have that 1000 in their code here already.
+func RejectionType(code int) HandshakeType {
+	if code >= RejectBadRequest {
+		code += 1000
+	}
+	return HandshakeType(code)
+}
+
 // CodeName is a rejection code as a label, of which there are few: what a controller may say beyond them is "other".
 func CodeName(code int) string {
 	switch code {

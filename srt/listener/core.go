@@ -199,7 +199,7 @@ func (c *core) induct(peer, local netip.AddrPort, now time.Time) event {
 
 // refuse remembers a refused caller for as long as it may repeat itself.
 func (c *core) refuse(key caller, a *attempt, code int, now time.Time) event {
-	a.state, a.expires, a.code = refused, now.Add(rejectTime), srt.HandshakeType(code)
+	a.state, a.expires, a.code = refused, now.Add(rejectTime), srt.RejectionType(code)
 	c.code = code
 	if len(c.attempts) < 2*maxPending {
 		c.attempts[key] = a

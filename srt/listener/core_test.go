@@ -161,11 +161,11 @@ func TestRejectionsAreRepeated(t *testing.T) {
 	_, a := c.verdict(&srt.Verdict{ID: 1, Reject: srt.RejectConflict}, epoch)
 	require.NotNil(t, a)
 	h := reply(t, c, b)
-	require.Equal(t, srt.HandshakeType(srt.RejectConflict), h.Type)
+	require.Equal(t, srt.RejectionType(srt.RejectConflict), h.Type)
 	require.Equal(t, uint32(77), h.Dest)
 	cookieFor(t, c, alice, epoch) // overwrites the reply
 	require.Equal(t, answer, c.datagram(b, alice, local, epoch.Add(rejectTime-1)))
-	require.Equal(t, srt.HandshakeType(srt.RejectConflict), reply(t, c, b).Type)
+	require.Equal(t, srt.RejectionType(srt.RejectConflict), reply(t, c, b).Type)
 	require.Equal(t, map[string]uint64{"1409": 1}, c.snapshot().Rejected, "counted once")
 	c.expire(epoch.Add(rejectTime))
 	require.Equal(t, ask, c.datagram(b, alice, local, epoch.Add(rejectTime)), "judged anew")
@@ -200,7 +200,7 @@ func TestUnservedCallers(t *testing.T) {
 				return
 			}
 			require.Equal(t, decline, got)
-			require.Equal(t, srt.HandshakeType(x.code), reply(t, c, b).Type)
+			require.Equal(t, srt.RejectionType(x.code), reply(t, c, b).Type)
 			require.Equal(t, map[string]uint64{fmt.Sprint(x.code): 1}, c.stats.Rejected)
 			require.Empty(t, c.requests)
 			require.Equal(t, answer, c.datagram(b, alice, local, epoch), "no second line in the log")

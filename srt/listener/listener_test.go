@@ -171,9 +171,9 @@ func TestRejectionArrives(t *testing.T) {
 			require.Equal(t, c.conn.RemoteAddr().String(), req.Local)
 			require.Equal(t, "#!::r=live,m=publish", req.StreamID)
 			require.NoError(t, f.ctl.Send(srt.MsgVerdict, srt.Verdict{ID: req.ID, Reject: srt.RejectConflict}))
-			require.Equal(t, srt.HandshakeType(srt.RejectConflict), c.handshake().Type)
+			require.Equal(t, srt.RejectionType(srt.RejectConflict), c.handshake().Type)
 			c.send(b)
-			require.Equal(t, srt.HandshakeType(srt.RejectConflict), c.handshake().Type, "again to one that missed it")
+			require.Equal(t, srt.RejectionType(srt.RejectConflict), c.handshake().Type, "again to one that missed it")
 		})
 	}
 }
@@ -282,7 +282,7 @@ func TestUnservedCallerIsToldAtOnce(t *testing.T) {
 	c.send(induction(c.id))
 	h := c.handshake()
 	c.send(conclusion(c.id, h.Cookie, "", func(h *srt.Handshake) { h.Version = 4; h.Ext = srt.Extensions{} }))
-	require.Equal(t, srt.HandshakeType(srt.RejectVersion), c.handshake().Type)
+	require.Equal(t, srt.RejectionType(srt.RejectVersion), c.handshake().Type)
 	var s srt.ListenerStats
 	f.hear(srt.MsgListenerStats, &s)
 	require.Equal(t, uint64(2), s.Packets)
