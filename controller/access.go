@@ -179,7 +179,7 @@ func (c *Controller) answer(a asked, v srt.Verdict, handover ...*os.File) error 
 func (c *Controller) refused(a asked, why cause, reason string) {
 	c.rejects[why]++
 	c.tellRefused(nil, clip(a.req.Peer, 64), streamOf(a.req.StreamID), why.code(), reason)
-	c.refusals.log(c.log, slog.LevelInfo, "refused an SRT caller", "peer", clip(a.req.Peer, 64), "port", a.by.Port,
+	c.refusals.log(c.log, slog.LevelInfo, "refused an SRT caller", "peer", clip(a.req.Peer, 64), "local", clip(a.req.Local, 64),
 		"stream_id", loggable(a.req.StreamID), "code", why.code(), "cause", string(why), "reason", reason)
 	// One that does not hear it asks again, and is answered then.
 	_ = c.answer(a, srt.Verdict{Reject: why.code(), Reason: reason})

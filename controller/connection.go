@@ -268,7 +268,7 @@ func (c *Controller) grant(conn *connection) {
 func (c *Controller) turnAway(conn *connection, why cause, reason string) {
 	c.rejects[why]++
 	c.tellRefused(conn, conn.Peer, conn.Stream, why.code(), reason)
-	c.refusals.log(c.log, slog.LevelInfo, "closing an SRT connection", "conn", conn.ID, "stream", conn.Stream, "peer", conn.Peer, "port", conn.Port,
+	c.refusals.log(c.log, slog.LevelInfo, "closing an SRT connection", "conn", conn.ID, "stream", conn.Stream, "peer", conn.Peer, "local", conn.Local,
 		"code", why.code(), "cause", string(why), "reason", reason)
 	c.closeConnection(conn)
 }

@@ -25,18 +25,25 @@ import (
 
 // server is a running Brume with ports and programs of its own.
 type server struct {
-	t    *testing.T
-	dir  string // its programs are links in here, which tells its processes from others
-	cmd  *exec.Cmd
-	srt  string // addresses
-	http string
-	api  string
-	log  *logBuffer
-	exit chan error
+	t     *testing.T
+	dir   string // its programs are links in here, which tells its processes from others
+	cmd   *exec.Cmd
+	srt   string   // addresses
+	ports []string // of SRT, the first included
+	http  string
+	api   string
+	log   *logBuffer
+	exit  chan error
 }
 
 // start runs a server with the default configuration on free ports and sees to its end: within 3 s, no process left.
 func start(t *testing.T, env ...string) *server {
+	t.Helper()
+	return startWith(t, "", env...)
+}
+
+// startWith is start with a configuration file, in which the three main addresses have no say.
+func startWith(t *testing.T, configuration string, env ...string) *server {
 	t.Helper()
 	s := &server{t: t, dir: t.TempDir(), log: &logBuffer{}, exit: make(chan error, 1)}
 	for _, name := range []string{"brume", "brume-srt"} {
@@ -45,6 +52,10 @@ func start(t *testing.T, env ...string) *server {
 		copyProgram(t, built, filepath.Join(s.dir, name))
 	}
 	s.cmd = exec.Command(filepath.Join(s.dir, "brume"), "serve")
+	if configuration != "" {
+		s.configure(configuration)
+		s.cmd.Args = append(s.cmd.Args, "--config", s.configFile())
+	}
 	s.cmd.Dir = s.dir
 	s.cmd.Env = append(append(slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "BRUME_") }),
 		"BRUME_SRT_ADDRESS=127.0.0.1:0", "BRUME_HTTP_ADDRESS=127.0.0.1:0", "BRUME_API_ADDRESS=127.0.0.1:0",
@@ -58,6 +69,9 @@ func start(t *testing.T, env ...string) *server {
 	select {
 	case line := <-ready:
 		s.srt, s.http, s.api = line["srt"].(string), line["http"].(string), line["api"].(string)
+		for _, p := range line["ports"].([]any) {
+			s.ports = append(s.ports, p.(string))
+		}
 	case err := <-s.exit:
 		s.exit <- err
 		t.Fatalf("the server ended at once: %v\n%s", err, s.log)
@@ -73,6 +87,14 @@ func start(t *testing.T, env ...string) *server {
 		return r.StatusCode == http.StatusOK
 	})
 	return s
+}
+
+func (s *server) configFile() string { return filepath.Join(s.dir, "brume.yaml") }
+
+// configure writes the configuration file, which each controller reads when it starts.
+func (s *server) configure(configuration string) {
+	s.t.Helper()
+	require.NoError(s.t, os.WriteFile(s.configFile(), []byte(configuration), 0o600))
 }
 
 func copyProgram(t *testing.T, from, to string) {
@@ -199,9 +221,11 @@ func (s *server) get(path string, into any) int {
 	return r.StatusCode
 }
 
-func (s *server) delete(path string) int {
+func (s *server) delete(path string) int { return s.do(http.MethodDelete, path) }
+
+func (s *server) do(method, path string) int {
 	s.t.Helper()
-	req, err := http.NewRequest(http.MethodDelete, "http://"+s.api+path, nil)
+	req, err := http.NewRequest(method, "http://"+s.api+path, nil)
 	require.NoError(s.t, err)
 	r, err := http.DefaultClient.Do(req)
 	require.NoError(s.t, err)
@@ -327,4 +351,11 @@ func (l *logBuffer) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return strings.Join(l.lines[max(0, len(l.lines)-200):], "\n")
+}
+
+// all is everything that was said.
+func (l *logBuffer) all() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Join(l.lines, "\n")
 }

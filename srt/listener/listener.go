@@ -44,9 +44,9 @@ type listener struct {
 // over ctl, and with each caller that it admits the hand-over socket of the child that takes it.
 func Run(ctx context.Context, ctl *control.Conn, log *slog.Logger) error {
 	l := &listener{ctl: ctl, log: log, core: newCore()}
-	l.refusals = limiter{log: log, text: "refused an SRT caller that can't be served"}
-	l.drops = limiter{log: log, text: "an SRT caller is not answered and has to try again"}
-	l.failures = limiter{log: log, text: "can't hand an SRT caller over"}
+	l.refusals = newLimiter(log, "refused an SRT caller that can't be served")
+	l.drops = newLimiter(log, "an SRT caller is not answered and has to try again")
+	l.failures = newLimiter(log, "can't hand an SRT caller over")
 	defer l.close()
 	stop := context.AfterFunc(ctx, func() { _ = ctl.Close() })
 	defer stop()
@@ -178,9 +178,9 @@ func (l *listener) take(p *port, b *batch, n int) {
 func (l *listener) datagram(p *port, data []byte, peer, local netip.AddrPort, now time.Time) {
 	switch l.core.datagram(data, peer, local, now) {
 	case drop:
-		l.drops.add("peer", peer.String(), "reason", l.core.why)
+		l.drops.add(l.core.why, "peer", peer.String())
 	case decline:
-		l.refusals.add("peer", peer.String(), "code", l.core.code, "reason", l.core.why)
+		l.refusals.add(l.core.why, "peer", peer.String(), "local", local.String(), "code", l.core.code)
 		fallthrough
 	case answer:
 		l.send(p, l.core.out, peer, local)
@@ -234,7 +234,7 @@ func (l *listener) judge(v *srt.Verdict, files []*os.File) error {
 		l.core.forget(key)
 		// The controller took the child for busy: its caller has to be forgotten there too, or its next try is refused.
 		_ = l.ctl.Send(srt.MsgNoHandover, srt.NoHandover{Child: v.Child})
-		l.failures.add("peer", key.peer.String(), "error", err.Error())
+		l.failures.add("no hand-over", "peer", key.peer.String(), "error", err.Error())
 	}
 	return nil
 }
@@ -321,23 +321,36 @@ func (l *listener) close() {
 	_ = l.ctl.Close()
 }
 
-// limiter logs what repeats once a second: how often it came, and the last one.
+// limiter logs what repeats once a second for each reason: how often it came, and the last one. The reasons are the
+// listener's own texts, of which there are few.
 type limiter struct {
-	log   *slog.Logger
-	text  string
-	count int
+	log  *slog.Logger
+	text string
+	seen map[string]*repeated
+}
+
+type repeated struct {
+	times int
 	attrs []any
 }
 
-func (l *limiter) add(attrs ...any) {
-	l.count++
-	l.attrs = attrs
+func newLimiter(log *slog.Logger, text string) limiter {
+	return limiter{log: log, text: text, seen: map[string]*repeated{}}
+}
+
+func (l *limiter) add(reason string, attrs ...any) {
+	r := l.seen[reason]
+	if r == nil {
+		r = &repeated{}
+		l.seen[reason] = r
+	}
+	r.times++
+	r.attrs = attrs
 }
 
 func (l *limiter) flush() {
-	if l.count == 0 {
-		return
+	for reason, r := range l.seen {
+		l.log.Info(l.text, append(r.attrs, "reason", reason, "times", r.times)...)
 	}
-	l.log.Info(l.text, append(l.attrs, "times", l.count)...)
-	l.count, l.attrs = 0, nil
+	clear(l.seen)
 }
