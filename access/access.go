@@ -93,7 +93,7 @@ func (t *Table) Decide(a *Ask) Decision {
 		allowed = allowed || is && fits
 		named = named || names
 		known = known || is && !e.anonymous()
-		wanted = wanted || fits && !e.anonymous()
+		wanted = wanted || fits
 	}
 	switch {
 	case allowed:
