@@ -146,7 +146,7 @@ func TestFloodOfRefusals(t *testing.T) {
 
 func TestEventsOfProcesses(t *testing.T) {
 	d := newDesk(t)
-	d.singles[roleHTTP].backoff = time.Hour // nothing is started
+	d.duties[0].backoff = time.Hour // nothing is started
 	web, idle := d.join(roleHTTP), d.idle()
 	d.ends(web, "killed by SIGKILL")
 	d.ends(idle, "exit status 3")
@@ -162,7 +162,7 @@ func TestEventsOfProcesses(t *testing.T) {
 func TestEventsOfATurnedAwayCaller(t *testing.T) {
 	d := newDesk(t)
 	q := d.admitted(1, "live")
-	d.turnAway(q.p.conn, srt.RejectConflict, "the stream has a publisher already")
+	d.turnAway(q.p.conn, causeConflict, "the stream has a publisher already")
 	d.says(q, srt.MsgFailed, srt.Failed{Reason: srt.FailClosed})
 	d.ends(q, "exit status 0")
 	require.Equal(t, []string{

@@ -225,7 +225,10 @@ func (d *desk) join(r role) *peer {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	require.NoError(d.t, err)
 	p.handover = os.NewFile(uintptr(pair[0]), "hand-over")
-	if r == roleListener {
+	switch r {
+	case roleHTTP:
+		p.duty = d.duties[0]
+	case roleListener:
 		p.duty = d.duties[1]
 		p.Port = p.duty.port.key
 	}
