@@ -154,6 +154,8 @@ streams:
 func TestWrongPassphrase(t *testing.T) {
 	t.Parallel()
 	s := startWith(t, `streams: {shut: {srt: {publish_passphrase: "secret of publishers"}}}`)
+	events := s.listen("", "")
+	s.eventually(10*time.Second, "it listens", func() bool { return events.connections() == 1 })
 	ends := func() float64 { return s.metric("brume_connection_ends_total", `reason="bad_secret"`) }
 	for i, call := range []func(){
 		func() {
@@ -171,6 +173,9 @@ func TestWrongPassphrase(t *testing.T) {
 		})
 		s.eventually(10*time.Second, "it is counted", func() bool { return ends() >= float64(i+1) })
 	}
+	s.eventually(10*time.Second, "it is told", func() bool {
+		return events.index(func(e event) bool { return e.Type == "connection.ended" && e.End.Reason == "bad_secret" }) >= 0
+	})
 	s.eventually(10*time.Second, "nobody is left", func() bool { return len(s.connections("")) == 0 })
 	require.GreaterOrEqual(t, s.metric("brume_srt_rejects_total", `code="1010"`, `cause="bad_secret"`), 3.0)
 	require.Zero(t, s.metric("brume_srt_rejects_total", `cause="no_secret"`), "a missing one is told from a wrong one")

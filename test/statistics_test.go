@@ -292,17 +292,15 @@ func TestEventsArrive(t *testing.T) {
 		require.Equal(t, "publish", all.events()[i].Connection.Role)
 	}
 
-	// Refused before a process is used, and ended for a passphrase that the server does not have.
+	// Refused before a process is used: for what is not there, and for a passphrase that the server does not have.
 	_, err := dial(t, s.srt, "read:none")
 	require.Error(t, err)
 	s.eventually(10*time.Second, "a refusal", func() bool {
 		return all.index(func(e event) bool { return e.Type == "caller.refused" && e.Stream == "none" && e.Refusal.Code == 1404 }) > 0
 	})
 	s.publish(file, "publish:locked&passphrase=hunter2hunter2")
-	s.eventually(20*time.Second, "its end", func() bool {
-		return all.index(func(e event) bool {
-			return e.Type == "connection.ended" && e.Stream == "locked" && e.End.Reason == "no_secret"
-		}) > 0
+	s.eventually(20*time.Second, "another", func() bool {
+		return all.index(func(e event) bool { return e.Type == "caller.refused" && e.Stream == "locked" && e.Refusal.Code == 1011 }) > 0
 	})
 	require.NotContains(t, s.log.String(), "hunter2")
 

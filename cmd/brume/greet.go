@@ -49,7 +49,7 @@ func welcome(cfg *config.Config, at controller.Addresses, who string) string {
 	srtHere, httpHere, apiHere := here(at.SRT[0]), here(at.HTTP), here(at.API)
 	var b strings.Builder
 	fmt.Fprintf(&b, `
-Brume %s is ready: %s.
+Brume %s is ready. %s.
 
   Publish   ffmpeg -re -i FILE -c copy -f mpegts 'srt://%s?streamid=%s'
             OBS: Settings, Stream, Custom, Server srt://%s?streamid=publish:%s
@@ -57,7 +57,7 @@ Brume %s is ready: %s.
   Play      http://%s/hls/%s/index.m3u8
             srt://%s?streamid=read:%s
   Manage    http://%s/
-`, version, who, srtHere, stream, srtHere, stream, httpHere, stream, httpHere, stream, srtHere, stream, apiHere)
+`, version, strings.ToUpper(who[:1])+who[1:], srtHere, stream, srtHere, stream, httpHere, stream, httpHere, stream, srtHere, stream, apiHere)
 	for i, p := range cfg.SRT.AllPorts() {
 		if line := describe(&p); i < len(at.SRT) && (i > 0 || line != "") {
 			fmt.Fprintf(&b, "  SRT port  %s%s\n", at.SRT[i], line)
