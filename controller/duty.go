@@ -66,8 +66,8 @@ func (c *Controller) startDuty(d *duty) error {
 		return nil
 	}
 	p.Port = d.port.key
-	c.record(p) // before it has the port
 	c.equipListener(p)
+	c.record(p) // last: should we die before, the next controller starts another instead of one that has no sockets
 	return nil
 }
 
