@@ -300,7 +300,9 @@ func TestEventsArrive(t *testing.T) {
 	})
 	s.publish(file, "publish:locked&passphrase=hunter2hunter2")
 	s.eventually(20*time.Second, "another", func() bool {
-		return all.index(func(e event) bool { return e.Type == "caller.refused" && e.Stream == "locked" && e.Refusal.Code == 1011 }) > 0
+		return all.index(func(e event) bool {
+			return e.Type == "caller.refused" && e.Stream == "locked" && e.Refusal.Code == 1011
+		}) > 0
 	})
 	require.NotContains(t, s.log.String(), "hunter2")
 
