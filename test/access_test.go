@@ -142,7 +142,13 @@ streams:
 			tries(t, program, s.ports[c.port], c.id, c.passphrase, says)
 		}
 		require.GreaterOrEqual(t, counted()-had, 3.0, c.name)
-		require.Contains(t, s.log.all(), fmt.Sprintf(`"code":%d,"cause":%q`, c.code, c.cause), c.name)
+		s.eventually(20*time.Second, "a line says why: "+c.name, func() bool {
+			if strings.Contains(s.log.all(), fmt.Sprintf(`"code":%d,"cause":%q`, c.code, c.cause)) {
+				return true
+			}
+			rejected(t, s.ports[c.port], c.id, c.passphrase, "live") // lines are limited, and those programs try again at once
+			return false
+		})
 	}
 	require.Equal(t, before, s.pids(), "nobody was given a process")
 	require.NotContains(t, s.log.all(), "hidden")
@@ -409,7 +415,9 @@ srt:
 	require.Len(t, info.SRT, 3)
 	require.Equal(t, "cam1 publish 300", fmt.Sprint(info.SRT[1].Stream, " ", info.SRT[1].Mode, " ", info.SRT[1].Latency))
 	for _, address := range s.ports {
-		require.GreaterOrEqual(t, s.metric("brume_srt_listener_handed_total", fmt.Sprintf("address=%q", address)), 1.0)
+		s.eventually(10*time.Second, "its listener has told what it counted", func() bool {
+			return s.metric("brume_srt_listener_handed_total", fmt.Sprintf("address=%q", address)) >= 1
+		})
 	}
 
 	others := []int{s.listenerOn(s.ports[0]), s.listenerOn(s.ports[2])}
