@@ -118,7 +118,7 @@ func (c *Conn) Send(kind string, body any, files ...*os.File) error {
 		return err
 	}
 	var sendErr error
-	err = c.raw.Control(func(fd uintptr) { sendErr = sendmsg(fd, packet, rights) })
+	err = c.raw.Control(func(fd uintptr) { sendErr = send(fd, packet, rights) })
 	return sendResult(kind, err, sendErr)
 }
 
@@ -134,7 +134,7 @@ func (c *Conn) SendWithin(timeout time.Duration, kind string, body any, files ..
 	}
 	var sendErr error
 	err = c.raw.Write(func(fd uintptr) bool {
-		sendErr = sendmsg(fd, packet, rights)
+		sendErr = send(fd, packet, rights)
 		return sendErr != unix.EAGAIN
 	})
 	if errors.Is(err, os.ErrDeadlineExceeded) {
@@ -168,9 +168,17 @@ func encode(kind string, body any, files []*os.File) (packet, rights []byte, err
 	return packet, unix.UnixRights(fds...), nil
 }
 
-func sendmsg(fd uintptr, packet, rights []byte) error {
+// send sends a packet and its rights. Without rights it writes: sendmsg, which can address a socket to anybody, is
+// not among the calls of a process that has nothing to hand on. The socket does not block, and the Go runtime ignores
+// the SIGPIPE that a write may cause.
+func send(fd uintptr, packet, rights []byte) error {
 	for {
-		err := unix.Sendmsg(int(fd), packet, rights, nil, unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT)
+		var err error
+		if len(rights) == 0 {
+			_, err = unix.Write(int(fd), packet)
+		} else {
+			err = unix.Sendmsg(int(fd), packet, rights, nil, unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT)
+		}
 		if err != unix.EINTR {
 			return err
 		}

@@ -20,7 +20,7 @@ import (
 
 // perform applies the profile and makes one attempt. It prints the report, then what came of it.
 func perform(a act) int {
-	report, err := Apply(a.Profile)
+	report, err := Apply(a.Profile, a.Memory)
 	if err != nil {
 		fmt.Println("apply:", err)
 		return 1

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
+	"strings"
 	"syscall"
 	"unsafe"
 
@@ -15,23 +17,31 @@ const mebibyte = 1 << 20
 
 // limits are resource limits; 0 leaves one as it is.
 //
-// There is none on the number of processes, which counts the whole user and not one process, and none on
-// address space, of which a Go program reserves over a gigabyte.
+// That on the number of processes counts all threads of a user: it keeps one process that makes threads without
+// end from taking the machine's last, and the controller ends that process.
 type limits struct {
 	data  uint64 // bytes of private writable memory: heaps and the stacks of all threads, not shared memory
 	files uint64 // descriptors
 	size  uint64 // bytes of a file that it writes or makes
+	space uint64 // bytes of addresses: it bounds the page tables, which data does not count
 }
+
+// most of a buffer's file, which takes addresses where it is mapped.
+const maxBuffer = 32 << 10 * mebibyte
 
 var profileLimits = [...]limits{
 	// The Go heap's first arena is 64 MB and each of some ten stacks 8 MB, hardly any of it ever touched.
-	Connection: {data: 256 * mebibyte, files: 64, size: 16 * mebibyte},
+	Connection: {data: 256 * mebibyte, files: 64, size: 16 * mebibyte, space: maxBuffer + 8<<10*mebibyte},
 	HTTP:       {data: 8192 * mebibyte, size: 1024 * mebibyte},
 	Listener:   {data: 1024 * mebibyte, files: 4096, size: 16 * mebibyte},
 }
 
-func limit(p Profile) error {
+// limit sets the profile's limits. Its bound of private memory may be replaced.
+func limit(p Profile, data uint64) error {
 	l := profileLimits[p]
+	if data != 0 {
+		l.data = data
+	}
 	for _, r := range []struct {
 		name     string
 		resource int
@@ -42,6 +52,8 @@ func limit(p Profile) error {
 		{"data", unix.RLIMIT_DATA, l.data, false},
 		{"nofile", unix.RLIMIT_NOFILE, l.files, false},
 		{"fsize", unix.RLIMIT_FSIZE, l.size, false},
+		{"as", unix.RLIMIT_AS, l.space, false},
+		{"nproc", unix.RLIMIT_NPROC, halfOfAllTasks(), false},
 	} {
 		if r.value == 0 && !r.zero {
 			continue
@@ -56,6 +68,16 @@ func limit(p Profile) error {
 		}
 	}
 	return nil
+}
+
+// halfOfAllTasks is half of the processes and threads that the machine can have, 0 where it does not say.
+func halfOfAllTasks() uint64 {
+	b, err := os.ReadFile("/proc/sys/kernel/pid_max")
+	if err != nil {
+		return 0
+	}
+	n, _ := strconv.ParseUint(strings.TrimSpace(string(b)), 10, 32)
+	return n / 2
 }
 
 // becomeNobody gives up root. Who is not root stays who they are.

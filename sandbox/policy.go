@@ -1,6 +1,10 @@
 package sandbox
 
 import (
+	"maps"
+	"math"
+	"slices"
+
 	seccomp "github.com/elastic/go-seccomp-bpf"
 	"golang.org/x/sys/unix"
 )
@@ -58,7 +62,7 @@ var deadly = []string{
 }
 
 // common is what the Go runtime, the C library, OpenSSL and libsrt need to live on descriptors that they have.
-// A path can't be named with any of them, and no socket made.
+// A path can't be named with any of them, no socket made, and nothing sent to anybody but a socket's peer.
 var common = []string{
 	// Threads and time.
 	"futex", "clone", "set_robust_list", "rseq", "sched_yield", "sched_getaffinity", "exit", "exit_group",
@@ -67,9 +71,8 @@ var common = []string{
 	"rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigaltstack", "tgkill", "kill", "restart_syscall",
 	// Memory.
 	"mmap", "munmap", "mprotect", "mremap", "madvise", "brk", "getrandom",
-	// Descriptors. fallocate gives back what left the buffer's window.
-	"read", "write", "readv", "writev", "pread64", "close", "fcntl", "fstat", "lseek", "fallocate",
-	"recvmsg", "sendmsg", "recvfrom", "sendto", "getsockname", "getpeername", "getsockopt", "setsockopt", "shutdown",
+	// Descriptors.
+	"read", "write", "writev", "pread64", "close", "fcntl", "fstat", "recvmsg", "getsockname", "getsockopt", "setsockopt",
 	"epoll_create1", "epoll_ctl", "epoll_wait", "epoll_pwait", "epoll_pwait2", "eventfd2", "poll", "ppoll", "select", "pselect6",
 	// Who am I.
 	"getuid", "geteuid", "getgid", "getegid", "getppid", "getrusage", "uname", "sysinfo", "prctl",
@@ -83,21 +86,100 @@ var tried = []string{
 	"readlink", "readlinkat", "getcwd", "statfs", "fstatfs", "getdents64", "socket", "ioctl", "prlimit64", "getrlimit", "setrlimit",
 }
 
+// futexOps are waiting and waking, alone or with a mask, by either clock. The others move those who wait to another
+// word (FUTEX_REQUEUE), which takes a viewer nothing but the read-only mapping that it shares with all others: they
+// would sleep on where no writer wakes them.
+var futexOps = func() (ops []uint64) {
+	const wait, wake, waitBitset, wakeBitset, private, realtime = 0, 1, 9, 10, 128, 256
+	for _, op := range []uint64{wait, wake, waitBitset, wakeBitset, waitBitset | realtime} {
+		ops = append(ops, op, op|private)
+	}
+	return ops
+}()
+
+// newNamespaces are the flags of clone that make a namespace.
+const newNamespaces = unix.CLONE_NEWNS | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC | unix.CLONE_NEWUSER | unix.CLONE_NEWPID |
+	unix.CLONE_NEWNET | unix.CLONE_NEWCGROUP
+
+// madvise(2): what newer C libraries make the guard pages of stacks with.
+const (
+	madvGuardInstall = 102
+	madvGuardRemove  = 103
+)
+
 // bounded are calls that are allowed only with some arguments.
 func bounded(pid int) []rule {
 	return []rule{
 		bits("clone", 0, seccomp.BitsNotSet, unix.CLONE_THREAD), // threads, no processes
+		bits("clone", 0, seccomp.BitsSet, newNamespaces),
+		except("futex", 1, futexOps...),
 		except("kill", 0, uint64(pid)),
 		except("tgkill", 0, uint64(pid)),
 		// Names of threads and of memory areas.
 		except("prctl", 0, unix.PR_SET_NAME, unix.PR_GET_NAME, unix.PR_SET_VMA),
-		// F_SETOWN and F_SETSIG would send signals.
+		// F_SETOWN and F_SETSIG would send signals. A description may be shared with other processes: no more of it
+		// is changed than whether it blocks.
 		except("fcntl", 1, unix.F_DUPFD, unix.F_DUPFD_CLOEXEC, unix.F_GETFD, unix.F_SETFD, unix.F_GETFL, unix.F_SETFL,
 			unix.F_ADD_SEALS, unix.F_GET_SEALS),
+		both("fcntl",
+			seccomp.Condition{Argument: 1, Operation: seccomp.Equal, Value: unix.F_SETFL},
+			seccomp.Condition{Argument: 2, Operation: seccomp.BitsSet, Value: unix.O_APPEND | unix.O_ASYNC | unix.O_DIRECT | unix.O_NOATIME}),
 		// No memory becomes code.
 		bits("mmap", 2, seccomp.BitsSet, unix.PROT_EXEC),
 		bits("mprotect", 2, seccomp.BitsSet, unix.PROT_EXEC),
+		// RLIMIT_DATA counts neither memory that is shared and of no file nor what grows like a stack.
+		both("mmap",
+			seccomp.Condition{Argument: 3, Operation: seccomp.BitsSet, Value: unix.MAP_SHARED},
+			seccomp.Condition{Argument: 3, Operation: seccomp.BitsSet, Value: unix.MAP_ANONYMOUS}),
+		bits("mmap", 3, seccomp.BitsSet, unix.MAP_GROWSDOWN|unix.MAP_HUGETLB),
+		bits("mprotect", 2, seccomp.BitsSet, unix.PROT_GROWSDOWN|unix.PROT_GROWSUP),
+		// The others would write to a buffer's file or push it out of memory.
+		except("madvise", 2, unix.MADV_DONTNEED, unix.MADV_FREE, unix.MADV_HUGEPAGE, unix.MADV_NOHUGEPAGE, unix.MADV_COLLAPSE,
+			madvGuardInstall, madvGuardRemove),
 	}
+}
+
+// connectionBounds are those of a connection process.
+func connectionBounds() []rule {
+	rules := []rule{
+		// Seals are for those who make memory files.
+		both("fcntl", seccomp.Condition{Argument: 1, Operation: seccomp.Equal, Value: unix.F_ADD_SEALS}),
+		// What left the buffer's window is given back, and nothing else.
+		except("fallocate", 1, unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE),
+	}
+	// The options that libsrt sets on a UDP socket. Others would send by way of other hosts or interfaces (IP_OPTIONS,
+	// SO_BINDTODEVICE), or choose who gets the datagrams of the whole port (SO_ATTACH_REUSEPORT_CBPF).
+	rules = append(rules, onlyOptions("setsockopt", map[uint64][]uint64{
+		unix.SOL_SOCKET:   {unix.SO_RCVBUF, unix.SO_SNDBUF, unix.SO_RCVTIMEO, unix.SO_SNDTIMEO},
+		unix.IPPROTO_IP:   {unix.IP_TTL, unix.IP_TOS},
+		unix.IPPROTO_IPV6: {unix.IPV6_UNICAST_HOPS, unix.IPV6_TCLASS},
+	})...)
+	// SO_PEERPIDFD would be a handle of the process at the other end.
+	return append(rules, onlyOptions("getsockopt", map[uint64][]uint64{
+		unix.SOL_SOCKET:   {unix.SO_TYPE, unix.SO_ERROR, unix.SO_RCVBUF, unix.SO_SNDBUF},
+		unix.IPPROTO_IP:   {unix.IP_TTL, unix.IP_TOS},
+		unix.IPPROTO_IPV6: {unix.IPV6_UNICAST_HOPS, unix.IPV6_TCLASS, unix.IPV6_V6ONLY},
+	})...)
+}
+
+// both means a call for which all conditions hold.
+func both(name string, conditions ...seccomp.Condition) rule {
+	return rule{name, []seccomp.ArgumentConditions{conditions}}
+}
+
+// onlyOptions refuses the options of sockets that are not listed by their level.
+func onlyOptions(call string, levels map[uint64][]uint64) []rule {
+	other := rule{name: call, when: []seccomp.ArgumentConditions{nil}}
+	rules := make([]rule, 0, len(levels)+1)
+	for _, level := range slices.Sorted(maps.Keys(levels)) {
+		other.when[0] = append(other.when[0], seccomp.Condition{Argument: 1, Operation: seccomp.NotEqual, Value: level})
+		set := seccomp.ArgumentConditions{{Argument: 1, Operation: seccomp.Equal, Value: level}}
+		for _, option := range levels[level] {
+			set = append(set, seccomp.Condition{Argument: 2, Operation: seccomp.NotEqual, Value: option})
+		}
+		rules = append(rules, rule{call, []seccomp.ArgumentConditions{set}})
+	}
+	return append(rules, other)
 }
 
 // policyOf builds a profile's policy for the process with this id.
@@ -106,18 +188,21 @@ func policyOf(p Profile, pid int) policy {
 		kill: deadly,
 		// clone3's flags are in memory, where a filter can't look.
 		absent: []string{"clone3"},
-		allow:  append([]string(nil), common...),
+		allow:  slices.Clone(common),
 		refuse: bounded(pid),
 	}
-	refused := append([]string(nil), tried...)
+	refused := slices.Clone(tried)
 	switch p {
+	case Connection:
+		pol.allow = append(pol.allow, "fallocate")
+		pol.refuse = append(pol.refuse, connectionBounds()...)
 	case HTTP:
-		pol.allow = append(pol.allow, "accept4", "memfd_create", "ftruncate", "pwrite64", "sendfile", "splice", "pipe2", "openat")
+		pol.allow = append(pol.allow, "accept4", "shutdown", "getpeername", "memfd_create", "ftruncate", "lseek", "pwrite64", "sendfile", "openat")
 		refused = without(refused, "openat")
-		pol.refuse = append(pol.refuse,
-			bits("openat", 2, seccomp.BitsSet, unix.O_WRONLY|unix.O_RDWR|unix.O_CREAT|unix.O_TRUNC))
+		// Its own memory files, through /proc/self/fd: Landlock leaves no other, and O_PATH would go round it.
+		pol.refuse = append(pol.refuse, bits("openat", 2, seccomp.BitsSet, math.MaxUint32&^unix.O_CLOEXEC))
 	case Listener:
-		pol.allow = append(pol.allow, "socket", "bind", "connect", "recvmmsg", "sendmmsg")
+		pol.allow = append(pol.allow, "socket", "bind", "connect", "getpeername", "sendmsg", "sendto", "recvfrom", "recvmmsg", "sendmmsg")
 		refused = without(refused, "socket")
 		const flags = unix.SOCK_CLOEXEC | unix.SOCK_NONBLOCK
 		pol.refuse = append(pol.refuse,

@@ -77,17 +77,20 @@ func (r *Report) layer(name string, err error) {
 
 // Apply empties the environment and puts the profile on every thread of the process, for good.
 //
+// memory replaces the profile's bound of private memory, in bytes, where it is not 0. A stricter one that
+// the process was started with stays.
+//
 // It is called once, early, before threads are made outside the Go runtime: those made later
 // inherit it. What the kernel lacks is in Report.Missing and is no error. After an error the process
 // may be half sandboxed and must end.
-func Apply(p Profile) (Report, error) {
+func Apply(p Profile, memory uint64) (Report, error) {
 	var r Report
 	if p > Listener {
 		return r, fmt.Errorf("sandbox: unknown %s", p)
 	}
 	os.Clearenv()
 
-	if err := limit(p); err != nil {
+	if err := limit(p, memory); err != nil {
 		return r, err
 	}
 	r.layer(LayerLimits, nil)

@@ -26,7 +26,8 @@ const actVariable = "BRUME_SANDBOX_TEST"
 type act struct {
 	Profile Profile
 	Name    string
-	PID     int // of the test
+	PID     int    // of the test
+	Memory  uint64 // bound, 0 for the profile's
 }
 
 func TestMain(m *testing.M) {

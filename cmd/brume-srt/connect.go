@@ -50,7 +50,7 @@ func (p *process) accept() (*libsrt.Conn, *libsrt.Listener, *ending) {
 	for time.Since(start) < connectWait {
 		if l.Handshakes() == 0 {
 			// A lost one is repeated; errors such as ECONNREFUSED may be of an earlier packet.
-			_ = unix.Send(kick, reply, unix.MSG_DONTWAIT)
+			_, _ = unix.Write(kick, reply)
 		}
 		c, err := l.Accept(kickInterval)
 		switch {

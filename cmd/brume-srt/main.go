@@ -71,7 +71,7 @@ func start() (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	report, err := sandbox.Apply(sandbox.Connection)
+	report, err := sandbox.Apply(sandbox.Connection, 0)
 	if err != nil {
 		return nil, err
 	}

@@ -42,7 +42,7 @@ func checkCookie() error {
 	if err != nil {
 		return fmt.Errorf("make loopback sockets: %w", err)
 	}
-	if _, err := sandbox.Apply(sandbox.Connection); err != nil {
+	if _, err := sandbox.Apply(sandbox.Connection, 0); err != nil {
 		return err
 	}
 	if err := libsrt.Startup(libsrt.LogWarning); err != nil {
@@ -58,7 +58,7 @@ func checkCookie() error {
 	request := srt.Handshake{
 		Version: 4, Extension: 2, ISN: 1, MTU: 1500, FlowWindow: 8192, Type: srt.TypeInduction, SocketID: 0x2b1e5,
 	}
-	if err := unix.Send(caller, request.Marshal(), 0); err != nil {
+	if _, err := unix.Write(caller, request.Marshal()); err != nil {
 		return err
 	}
 	reply := make([]byte, 1500)

@@ -25,7 +25,7 @@ func (s *httpCommand) Run() error {
 	if err != nil {
 		return err
 	}
-	report, err := sandbox.Apply(sandbox.HTTP)
+	report, err := sandbox.Apply(sandbox.HTTP, 0)
 	if err != nil {
 		return err
 	}
@@ -49,7 +49,7 @@ func (s *listenerCommand) Run() error {
 		return err
 	}
 	listener.LearnZones()
-	report, err := sandbox.Apply(sandbox.Listener)
+	report, err := sandbox.Apply(sandbox.Listener, 0)
 	if err != nil {
 		return err
 	}
