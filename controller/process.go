@@ -142,7 +142,7 @@ func (c *Controller) spawn(r role) (*process, error) {
 // command is the program of a role with its arguments. Nothing secret is among them.
 func (c *Controller) command(r role) []string {
 	if roles[r].helper {
-		return []string{c.Helper}
+		return []string{c.Helper, "--memory", strconv.FormatInt(int64(c.Config.Limits.ChildMemory), 10)}
 	}
 	return append([]string{c.Program, string(r)}, c.LogArgs...)
 }

@@ -129,6 +129,71 @@ var attempts = map[string]func(a act) string{
 	"too much memory": func(act) string {
 		return raw(unix.SYS_MMAP, 0, 300<<20, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON, ^uintptr(0))
 	},
+	"memory that is shared": func(act) string {
+		return raw(unix.SYS_MMAP, 0, 300<<20, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_ANON, ^uintptr(0))
+	},
+	"memory like a stack": func(act) string {
+		return raw(unix.SYS_MMAP, 0, 300<<20, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_GROWSDOWN, ^uintptr(0))
+	},
+	"memory that becomes writable": func(act) string {
+		p, _, n := syscall.Syscall6(unix.SYS_MMAP, 0, 300<<20, unix.PROT_READ, unix.MAP_PRIVATE|unix.MAP_ANON, ^uintptr(0), 0)
+		if n != 0 {
+			return "mmap " + errno(n)
+		}
+		return raw(unix.SYS_MPROTECT, p, 300<<20, unix.PROT_READ|unix.PROT_WRITE)
+	},
+	"addresses without end": func(act) string {
+		return raw(unix.SYS_MMAP, 0, 64<<30, unix.PROT_READ, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE, ^uintptr(0))
+	},
+	"room for a large buffer": func(act) string {
+		return raw(unix.SYS_MMAP, 0, 32<<30, unix.PROT_NONE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE, ^uintptr(0))
+	},
+	"more memory": func(act) string {
+		return raw(unix.SYS_MMAP, 0, 500<<20, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON, ^uintptr(0))
+	},
+	"send to the peer": func(act) string {
+		_, err := unix.Write(3, []byte("hello"))
+		return result(err)
+	},
+	"send to another by sendmsg": func(act) string {
+		return result(unix.Sendmsg(3, []byte("x"), nil, &unix.SockaddrInet4{Port: 9, Addr: [4]byte{127, 0, 0, 2}}, 0))
+	},
+	"send to another by sendto": func(act) string {
+		return result(unix.Sendto(3, []byte("x"), 0, &unix.SockaddrInet4{Port: 9, Addr: [4]byte{127, 0, 0, 2}}))
+	},
+	"connect elsewhere": func(act) string {
+		return result(unix.Connect(3, &unix.SockaddrInet4{Port: 9, Addr: [4]byte{127, 0, 0, 2}}))
+	},
+	"bind elsewhere": func(act) string {
+		return result(unix.Bind(3, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 2}}))
+	},
+	"steer the port": func(act) string {
+		return result(unix.SetsockoptSockFprog(3, unix.SOL_SOCKET, unix.SO_ATTACH_REUSEPORT_CBPF,
+			&unix.SockFprog{Len: 1, Filter: &unix.SockFilter{Code: unix.BPF_RET}}))
+	},
+	"send by other hosts": func(act) string {
+		return result(unix.SetsockoptString(3, unix.IPPROTO_IP, unix.IP_OPTIONS, "\x83\x07\x04\x7f\x00\x00\x02\x00"))
+	},
+	"handle of the other end": func(act) string {
+		_, err := unix.GetsockoptInt(3, unix.SOL_SOCKET, unix.SO_PEERPIDFD)
+		return result(err)
+	},
+	"open by path alone": func(act) string {
+		_, err := unix.Open("/etc/passwd", unix.O_PATH|unix.O_CLOEXEC, 0)
+		return result(err)
+	},
+	"reopen a memory file to write": func(act) string {
+		fd, err := unix.MemfdCreate("x", unix.MFD_CLOEXEC)
+		if err != nil {
+			return "memfd " + result(err)
+		}
+		_, err = unix.Open("/proc/self/fd/"+strconv.Itoa(fd), unix.O_RDWR|unix.O_CLOEXEC, 0)
+		return result(err)
+	},
+	"read its own memory's file": func(act) string {
+		_, err := os.ReadFile("/proc/self/maps")
+		return result(err)
+	},
 	"too many descriptors": func(act) string {
 		for range 100 {
 			if _, err := unix.FcntlInt(0, unix.F_DUPFD_CLOEXEC, 0); err != nil {

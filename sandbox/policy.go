@@ -141,25 +141,46 @@ func bounded(pid int) []rule {
 
 // connectionBounds are those of a connection process.
 func connectionBounds() []rule {
-	rules := []rule{
+	return []rule{
 		// Seals are for those who make memory files.
 		both("fcntl", seccomp.Condition{Argument: 1, Operation: seccomp.Equal, Value: unix.F_ADD_SEALS}),
 		// What left the buffer's window is given back, and nothing else.
 		except("fallocate", 1, unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE),
 	}
-	// The options that libsrt sets on a UDP socket. Others would send by way of other hosts or interfaces (IP_OPTIONS,
-	// SO_BINDTODEVICE), or choose who gets the datagrams of the whole port (SO_ATTACH_REUSEPORT_CBPF).
-	rules = append(rules, onlyOptions("setsockopt", map[uint64][]uint64{
-		unix.SOL_SOCKET:   {unix.SO_RCVBUF, unix.SO_SNDBUF, unix.SO_RCVTIMEO, unix.SO_SNDTIMEO},
-		unix.IPPROTO_IP:   {unix.IP_TTL, unix.IP_TOS},
-		unix.IPPROTO_IPV6: {unix.IPV6_UNICAST_HOPS, unix.IPV6_TCLASS},
-	})...)
-	// SO_PEERPIDFD would be a handle of the process at the other end.
-	return append(rules, onlyOptions("getsockopt", map[uint64][]uint64{
-		unix.SOL_SOCKET:   {unix.SO_TYPE, unix.SO_ERROR, unix.SO_RCVBUF, unix.SO_SNDBUF},
-		unix.IPPROTO_IP:   {unix.IP_TTL, unix.IP_TOS},
-		unix.IPPROTO_IPV6: {unix.IPV6_UNICAST_HOPS, unix.IPV6_TCLASS, unix.IPV6_V6ONLY},
-	})...)
+}
+
+// optionsOf are the options of sockets that a profile sets and reads. Others would send by way of other hosts or
+// interfaces (IP_OPTIONS, SO_BINDTODEVICE), choose who gets the datagrams of the whole port
+// (SO_ATTACH_REUSEPORT_CBPF), load filters, or be a handle of the process at the other end (SO_PEERPIDFD).
+func optionsOf(p Profile) []rule {
+	var set, get map[uint64][]uint64
+	switch p {
+	case Connection:
+		set = map[uint64][]uint64{
+			unix.SOL_SOCKET:   {unix.SO_RCVBUF, unix.SO_SNDBUF, unix.SO_RCVTIMEO, unix.SO_SNDTIMEO},
+			unix.IPPROTO_IP:   {unix.IP_TTL, unix.IP_TOS},
+			unix.IPPROTO_IPV6: {unix.IPV6_UNICAST_HOPS, unix.IPV6_TCLASS},
+		}
+		get = map[uint64][]uint64{
+			unix.SOL_SOCKET:   {unix.SO_TYPE, unix.SO_ERROR, unix.SO_RCVBUF, unix.SO_SNDBUF},
+			unix.IPPROTO_IP:   {unix.IP_TTL, unix.IP_TOS},
+			unix.IPPROTO_IPV6: {unix.IPV6_UNICAST_HOPS, unix.IPV6_TCLASS, unix.IPV6_V6ONLY},
+		}
+	case HTTP:
+		set = map[uint64][]uint64{
+			unix.SOL_SOCKET:  {unix.SO_KEEPALIVE, unix.SO_LINGER, unix.SO_REUSEADDR, unix.SO_BROADCAST, unix.SO_RCVBUF, unix.SO_SNDBUF},
+			unix.IPPROTO_TCP: {unix.TCP_NODELAY, unix.TCP_KEEPIDLE, unix.TCP_KEEPINTVL, unix.TCP_KEEPCNT},
+		}
+		get = map[uint64][]uint64{unix.SOL_SOCKET: {unix.SO_TYPE, unix.SO_ERROR, unix.SO_PROTOCOL, unix.SO_DOMAIN}}
+	case Listener:
+		set = map[uint64][]uint64{
+			unix.SOL_SOCKET:   {unix.SO_RCVBUF, unix.SO_SNDBUF, unix.SO_RCVBUFFORCE, unix.SO_REUSEADDR, unix.SO_REUSEPORT, unix.SO_BROADCAST},
+			unix.IPPROTO_IP:   {unix.IP_PKTINFO},
+			unix.IPPROTO_IPV6: {unix.IPV6_RECVPKTINFO, unix.IPV6_V6ONLY},
+		}
+		get = map[uint64][]uint64{unix.SOL_SOCKET: {unix.SO_TYPE, unix.SO_ERROR, unix.SO_PROTOCOL, unix.SO_DOMAIN}}
+	}
+	return append(onlyOptions("setsockopt", set), onlyOptions("getsockopt", get)...)
 }
 
 // both means a call for which all conditions hold.
@@ -189,7 +210,7 @@ func policyOf(p Profile, pid int) policy {
 		// clone3's flags are in memory, where a filter can't look.
 		absent: []string{"clone3"},
 		allow:  slices.Clone(common),
-		refuse: bounded(pid),
+		refuse: append(bounded(pid), optionsOf(p)...),
 	}
 	refused := slices.Clone(tried)
 	switch p {
@@ -202,7 +223,7 @@ func policyOf(p Profile, pid int) policy {
 		// Its own memory files, through /proc/self/fd: Landlock leaves no other, and O_PATH would go round it.
 		pol.refuse = append(pol.refuse, bits("openat", 2, seccomp.BitsSet, math.MaxUint32&^unix.O_CLOEXEC))
 	case Listener:
-		pol.allow = append(pol.allow, "socket", "bind", "connect", "getpeername", "sendmsg", "sendto", "recvfrom", "recvmmsg", "sendmmsg")
+		pol.allow = append(pol.allow, "socket", "bind", "connect", "getpeername", "sendmsg", "recvfrom", "recvmmsg")
 		refused = without(refused, "socket")
 		const flags = unix.SOCK_CLOEXEC | unix.SOCK_NONBLOCK
 		pol.refuse = append(pol.refuse,

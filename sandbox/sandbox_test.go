@@ -10,12 +10,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/elastic/go-seccomp-bpf/arch"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
@@ -156,6 +158,23 @@ func TestRefusedSoftly(t *testing.T) {
 		{"clone3", Connection, "ENOSYS"},
 		{"too much memory", Connection, "ENOMEM"},
 		{"too many descriptors", Connection, "EMFILE"},
+		{"memory that becomes writable", Connection, "ENOMEM"},
+		{"memory that is shared", Connection, "EACCES"},
+		{"memory like a stack", Connection, "EACCES"},
+		{"addresses without end", Connection, "ENOMEM"},
+		{"unix socket", HTTP, "EACCES"},
+		{"tgkill another", HTTP, "EACCES"},
+		{"tgkill another", Listener, "EACCES"},
+		{"kill another", Listener, "EACCES"},
+		{"make code", HTTP, "EACCES"},
+		{"make code", Listener, "EACCES"},
+		{"read another process", Listener, "EACCES"},
+		{"list a directory", Listener, "EACCES"},
+		{"write a file", Listener, "EACCES"},
+		{"open by path alone", HTTP, "EACCES"},
+		{"reopen a memory file to write", HTTP, "EACCES"},
+		{"read its own memory's file", HTTP, "EACCES"},
+		{"read its own memory's file", Connection, "EACCES"},
 	} {
 		t.Run(c.profile.String()+"/"+c.name, func(t *testing.T) {
 			o := try(t, c.profile, c.name)
@@ -175,6 +194,9 @@ func TestAllowed(t *testing.T) {
 		{"environment", Connection},
 		{"UDP socket", Listener},
 		{"reopen a memory file", HTTP},
+		{"environment", HTTP},
+		{"environment", Listener},
+		{"room for a large buffer", Connection},
 	} {
 		t.Run(c.profile.String()+"/"+c.name, func(t *testing.T) {
 			o := try(t, c.profile, c.name)
@@ -217,12 +239,93 @@ func TestDeniedCallIsNamed(t *testing.T) {
 		{"listen", HTTP, unix.SYS_LISTEN},
 		{"listen", Listener, unix.SYS_LISTEN},
 		{"reopen a memory file", Connection, unix.SYS_MEMFD_CREATE},
+		{"connect elsewhere", HTTP, unix.SYS_CONNECT},
+		{"bind elsewhere", HTTP, unix.SYS_BIND},
+		{"send to another by sendmsg", HTTP, unix.SYS_SENDMSG},
+		{"send to another by sendto", HTTP, unix.SYS_SENDTO},
+		{"send to another by sendto", Listener, unix.SYS_SENDTO},
 	} {
 		t.Run(c.profile.String()+"/"+c.name, func(t *testing.T) {
 			o := try(t, c.profile, c.name)
 			require.Empty(t, o.said)
 			require.Equal(t, ExitDenied, o.state.ExitCode(), "%s", o.state)
 			require.Equal(t, fmt.Sprintf("sandbox: denied system call %d\n", c.number), o.stderr)
+		})
+	}
+}
+
+// A connection process has a socket that is connected to its peer, and can turn it to nobody else.
+func TestSendsToThePeerOnly(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		want   string // errno
+		denied int    // or the number of the system call that ends the process
+	}{
+		{"send to the peer", "ok", 0},
+		{"send to another by sendmsg", "", unix.SYS_SENDMSG},
+		{"send to another by sendto", "", unix.SYS_SENDTO},
+		{"connect elsewhere", "", unix.SYS_CONNECT},
+		{"bind elsewhere", "", unix.SYS_BIND},
+		{"steer the port", "EACCES", 0},
+		{"send by other hosts", "EACCES", 0},
+		{"handle of the other end", "EACCES", 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			peer, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+			require.NoError(t, err)
+			defer peer.Close()
+			conn, err := net.DialUDP("udp4", nil, peer.LocalAddr().(*net.UDPAddr))
+			require.NoError(t, err)
+			defer conn.Close()
+			file, err := conn.File()
+			require.NoError(t, err)
+			defer file.Close()
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			defer cancel()
+			cmd := command(t, ctx, act{Profile: Connection, Name: c.name})
+			cmd.ExtraFiles = []*os.File{file}
+			var out, stderr bytes.Buffer
+			cmd.Stdout, cmd.Stderr = &out, &stderr
+			_ = cmd.Run()
+			lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+			if c.denied != 0 {
+				require.Len(t, lines, 1, "it went on")
+				require.Equal(t, fmt.Sprintf("sandbox: denied system call %d\n", c.denied), stderr.String())
+				return
+			}
+			require.Equal(t, c.want, lines[len(lines)-1], stderr.String())
+			if c.want != "ok" {
+				return
+			}
+			require.NoError(t, peer.SetReadDeadline(time.Now().Add(10*time.Second)))
+			b := make([]byte, 100)
+			n, err := peer.Read(b)
+			require.NoError(t, err)
+			require.Equal(t, "hello", string(b[:n]))
+		})
+	}
+}
+
+// The bound of private memory is the configured one, also where that is above the profile's own.
+func TestMemoryBound(t *testing.T) {
+	for _, c := range []struct {
+		memory uint64
+		name   string
+		want   string
+	}{
+		{0, "more memory", "ENOMEM"},
+		{1 << 30, "more memory", "ok"},
+		{1 << 30, "addresses without end", "ENOMEM"},
+		{600 << 20, "too much memory", "ok"},
+		{200 << 20, "too much memory", "ENOMEM"},
+	} {
+		t.Run(fmt.Sprint(c.memory>>20, " MiB ", c.name), func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			defer cancel()
+			out, err := command(t, ctx, act{Profile: Connection, Name: c.name, Memory: c.memory}).CombinedOutput()
+			require.NoError(t, err, "%s", out)
+			lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+			require.Equal(t, c.want, lines[len(lines)-1])
 		})
 	}
 }
@@ -307,6 +410,9 @@ func TestEveryThreadIsRestricted(t *testing.T) {
 			require.NoError(t, cmd.Start())
 			require.True(t, bufio.NewScanner(out).Scan(), "no report")
 
+			table, err := arch.GetInfo("")
+			require.NoError(t, err)
+			filters := len(policyOf(p, 1).filters(table))
 			tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", cmd.Process.Pid))
 			require.NoError(t, err)
 			require.Greater(t, len(tasks), 1)
@@ -314,7 +420,7 @@ func TestEveryThreadIsRestricted(t *testing.T) {
 				status := readStatus(t, task)
 				require.Equal(t, "1", status["NoNewPrivs"], task)
 				require.Equal(t, "2", status["Seccomp"], task)
-				require.Equal(t, "4", status["Seccomp_filters"], task)
+				require.Equal(t, strconv.Itoa(filters), status["Seccomp_filters"], task)
 				require.Equal(t, "0000000000000000", status["CapEff"], task)
 				require.Equal(t, "0000000000000000", status["CapPrm"], task)
 				require.Equal(t, "0000000000000000", status["CapAmb"], task)

@@ -30,7 +30,11 @@ func restrictCalls(p Profile) (missing, err error) {
 	return nil, nil
 }
 
-// filters turns the policy into one filter per action. (In one filter with several groups the library obeys
+// shortJumps is how many instructions a filter may have: where a jump is longer than 255, the library inserts
+// instructions under jumps that it has placed already, and those with conditions then land beside their goal.
+const shortJumps = 250
+
+// filters turns the policy into filters of one action each. (In one filter with several groups the library obeys
 // only the first: each ends in the default action.) The kernel takes the strictest answer of all filters; a
 // trap is stricter than an error, so that the allow-list names whatever another filter answers with an error.
 func (p policy) filters(table *arch.Info) []seccomp.Policy {
@@ -55,12 +59,35 @@ func (p policy) filters(table *arch.Info) []seccomp.Policy {
 	}
 	allowed = append(allowed, p.absent...)
 	slices.Sort(allowed)
-	return []seccomp.Policy{
+	all := []seccomp.Policy{
 		one(seccomp.ActionKillProcess, seccomp.ActionAllow, always(p.kill...)),
-		one(seccomp.ActionErrno|seccomp.Action(unix.EACCES), seccomp.ActionAllow, p.refuse),
 		one(seccomp.ActionErrno|seccomp.Action(unix.ENOSYS), seccomp.ActionAllow, always(p.absent...)),
-		one(seccomp.ActionAllow, seccomp.ActionTrap, always(slices.Compact(allowed)...)),
 	}
+	for _, rules := range portions(p.refuse) {
+		all = append(all, one(seccomp.ActionErrno|seccomp.Action(unix.EACCES), seccomp.ActionAllow, rules))
+	}
+	// The last, since it allows no more filters.
+	return append(all, one(seccomp.ActionAllow, seccomp.ActionTrap, always(slices.Compact(allowed)...)))
+}
+
+// portions cuts rules to what fits into a filter each. It does not matter which filter a rule is in.
+func portions(rules []rule) (all [][]rule) {
+	const frame = 10 // the library's own instructions
+	size := shortJumps
+	for _, r := range rules {
+		n := 1
+		for _, set := range r.when {
+			n += 4 * len(set) // two words are loaded and compared
+		}
+		if size+n > shortJumps {
+			all = append(all, nil)
+			size = frame
+		}
+		last := len(all) - 1
+		all[last] = append(all[last], r)
+		size += n
+	}
+	return all
 }
 
 // SyscallName names a system call of this architecture, for the number that a process

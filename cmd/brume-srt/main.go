@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"runtime"
 	"runtime/debug"
+	"strconv"
 
 	"brume/control"
 	"brume/sandbox"
@@ -40,13 +41,15 @@ func main() {
 	switch {
 	case len(os.Args) == 2 && os.Args[1] == "selftest":
 		os.Exit(selftest(os.Stdout))
-	case len(os.Args) > 1:
+	}
+	memory, ok := memoryBound(os.Args[1:])
+	if !ok {
 		fmt.Fprintln(os.Stderr, "brume-srt is started by brume serve, or as: brume-srt selftest")
 		os.Exit(exitUsage)
 	}
 	// A terminal's signals are for the guardian, which decides what becomes of this process.
 	signal.Ignore(unix.SIGINT, unix.SIGHUP)
-	p, err := start()
+	p, err := start(memory)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "brume-srt:", err)
 		os.Exit(exitInternal)
@@ -55,8 +58,21 @@ func main() {
 	os.Exit(p.run())
 }
 
+// memoryBound reads the only argument there may be: --memory and the bytes of private memory that the process may
+// have. 0 is the sandbox's own bound.
+func memoryBound(args []string) (bytes uint64, ok bool) {
+	if len(args) == 0 {
+		return 0, true
+	}
+	if len(args) != 2 || args[0] != "--memory" {
+		return 0, false
+	}
+	bytes, err := strconv.ParseUint(args[1], 10, 63)
+	return bytes, err == nil && bytes > 0
+}
+
 // start gives up all rights before any of libsrt's code runs, and says hello.
-func start() (*process, error) {
+func start(memory uint64) (*process, error) {
 	for _, fd := range []int{control.ChildFD, handoverFD} {
 		// What is not passed on may well be a descriptor of the Go runtime's own.
 		if kind, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE); err != nil || kind != unix.SOCK_SEQPACKET {
@@ -71,7 +87,7 @@ func start() (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	report, err := sandbox.Apply(sandbox.Connection, 0)
+	report, err := sandbox.Apply(sandbox.Connection, memory)
 	if err != nil {
 		return nil, err
 	}
