@@ -170,7 +170,7 @@ func newFake() *fake {
 		HTTP:      HTTPMetrics{Accepted: 4, Requests: []HTTPRequests{{"segment", "2xx", 5, 600}, {"playlist", "4xx", 1, 10}}},
 		Events:    EventMetrics{Told: map[EventType]uint64{EventLive: 3}, Subscribers: 2, Dropped: 1},
 		Processes: map[string]int{"http": 1, "srt": 3}, Restarts: map[string]uint64{"http": 2},
-		Rejects: map[Refusal]uint64{{1403, "network"}: 1}, Failures: map[string]uint64{srt.FailTimeout: 1, "made up": 2, "too": 3},
+		Rejects: map[Refusal]uint64{{1403, "network"}: 1}, Kills: map[string]uint64{"cpu": 3}, Failures: map[string]uint64{srt.FailTimeout: 1, "made up": 2, "too": 3},
 	}
 	return f
 }

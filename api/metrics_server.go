@@ -15,6 +15,7 @@ var (
 	connections = gauge("connections", "Connections with a process of their own by role.", "role")
 	processes   = gauge("processes", "Processes running by role.", "role")
 	restarts    = counter("process_restarts_total", "Processes started again after an end that nobody wanted, by role.", "role")
+	kills       = counter("process_kills_total", "Processes that the controller ended by force, by cause.", "cause")
 	rejects     = counter("srt_rejects_total", "SRT callers that were refused, before or after they were accepted, by SRT rejection code and cause.", "code", "cause")
 	failures    = counter("connection_ends_total", "Ends of connections by reason.", "reason")
 
@@ -75,6 +76,9 @@ func (e emitter) server(s *MetricsSnapshot) {
 	}
 	for role, n := range s.Restarts {
 		e.add(restarts, float64(n), role)
+	}
+	for why, n := range s.Kills {
+		e.add(kills, float64(n), why)
 	}
 	for why, n := range s.Rejects {
 		e.add(rejects, float64(n), strconv.Itoa(why.Code), why.Cause)

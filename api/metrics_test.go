@@ -69,6 +69,7 @@ func TestMetrics(t *testing.T) {
 		`brume_http_requests_total{class="2xx",route="segment"} 5`,
 		`brume_http_response_bytes_total{class="2xx",route="segment"} 600`,
 		`brume_processes{role="srt"} 3`,
+		`brume_process_kills_total{cause="cpu"} 3`,
 		`brume_process_restarts_total{role="http"} 2`,
 		`brume_srt_rejects_total{cause="network",code="1403"} 1`,
 		`brume_connection_ends_total{reason="timeout"} 1`,

@@ -15,6 +15,7 @@ type MetricsSnapshot struct {
 	Restarts    map[string]uint64  // processes started again after an end nobody wanted, by role
 	Rejects     map[Refusal]uint64 // SRT callers that were refused before or after they were accepted
 	Failures    map[string]uint64  // ends of connections, by reason (srt.Fail constants)
+	Kills       map[string]uint64  // processes ended by force, by cause
 }
 
 // Refusal is why an SRT caller is refused. Both are of fixed sets.

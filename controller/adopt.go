@@ -72,7 +72,7 @@ func (c *Controller) dropSockets(held []guardian.Handed) {
 		_ = c.store.Remove(kindSocket, h.Key)
 		name, _, _ := strings.Cut(h.Key, " ")
 		if p := c.single(roleHTTP); p != nil && name == string(roleHTTP) {
-			c.putDown(p, "the configuration has another http address")
+			c.putDown(p, faultSetup)
 		}
 	}
 }

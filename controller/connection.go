@@ -96,7 +96,7 @@ func (c *Controller) assign(p *process, conn *connection, a asked) bool {
 	}
 	conn.terms = terms{}
 	if err := c.answer(a, srt.Verdict{Child: p.ID}, p.handover); err != nil {
-		c.putDown(p, "its caller could not be handed over")
+		c.putDown(p, faultHandover)
 	}
 	c.log.Debug("an SRT caller gets a process", "conn", conn.ID, "stream", conn.Stream, "peer", conn.Peer, "pid", p.PID)
 	return true
@@ -260,7 +260,7 @@ func (c *Controller) admit(conn *connection, role srt.Role) {
 // grant hands a connection that has shown its role the buffer of its stream.
 func (c *Controller) grant(conn *connection) {
 	if err := conn.proc.ctl.Send(srt.MsgBuffer, srt.Buffer{Role: conn.Role}, conn.in.file(conn.Role)); err != nil {
-		c.putDown(conn.proc, "it does not take its buffer")
+		c.putDown(conn.proc, faultBuffer)
 	}
 }
 
@@ -292,11 +292,11 @@ func (c *Controller) sweepConnections(now time.Time) {
 		switch {
 		case conn.proc == nil:
 		case !conn.closing.IsZero() && now.Sub(conn.closing) > closeTime:
-			c.putDown(conn.proc, "its connection did not end in time")
+			c.putDown(conn.proc, faultClose)
 		case conn.Role == srt.RoleUnknown && conn.closing.IsZero() && now.Sub(conn.Since) > undecidedTime:
 			c.turnAway(conn, causeNoPublisher, "nobody publishes the stream, and it does not either")
 		case conn.Connected == nil && now.Sub(conn.Since) > handshakeMax:
-			c.putDown(conn.proc, "its caller did not connect in time")
+			c.putDown(conn.proc, faultCaller)
 		}
 	}
 }
@@ -357,10 +357,10 @@ func (c *Controller) connectionEnded(p *process, status string) {
 		} else {
 			c.log.Info("SRT connection ended", "conn", conn.ID, "stream", conn.Stream, "role", roleName(conn.Role), "peer", conn.Peer, "status", status)
 		}
-		if l := c.listenerOf(conn.Port); l != nil {
-			// It had no time for a farewell: with one its peer reconnects at once.
-			_ = l.ctl.Send(srt.MsgGone, srt.Gone{Peer: conn.Peer, Local: conn.Local, SocketID: conn.SocketID})
-		}
+	}
+	if l := c.listenerOf(conn.Port); l != nil && (!p.failed || p.killed) {
+		// It had no time for a farewell, or only said so: with one its peer reconnects at once.
+		_ = l.ctl.Send(srt.MsgGone, srt.Gone{Peer: conn.Peer, Local: conn.Local, SocketID: conn.SocketID})
 	}
 	c.dropConnection(conn)
 	c.fillPool()

@@ -64,6 +64,8 @@ type Controller struct {
 	rejects     map[cause]uint64
 	failures    map[string]uint64
 	duties      []*duty
+	kills       map[fault]uint64
+	watched     int // looks at the processes
 	malformed   *slogLimiter
 	refusals    lines
 	childLines  lines // of all processes together
@@ -323,5 +325,9 @@ func (c *Controller) zeroCounters() {
 	c.failures = map[string]uint64{srt.FailCrash: 0}
 	for reason := range failReasons {
 		c.failures[reason] = 0
+	}
+	c.kills = map[fault]uint64{}
+	for why := range faults {
+		c.kills[why] = 0
 	}
 }

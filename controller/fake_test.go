@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 	"time"
 
@@ -37,6 +38,9 @@ func TestMain(m *testing.M) {
 const (
 	streamCrash = "crash" // says something on standard error and ends with status 3 once it is connected
 	streamDeaf  = "deaf"  // does not obey
+	streamSpin  = "spin"  // keeps a processor busy without media
+	streamHung  = "hung"  // says nothing any more, and hears nothing
+	streamCrowd = "crowd" // has many threads
 )
 
 // Environment of a fake controller.
@@ -157,7 +161,7 @@ type fakePeer struct {
 }
 
 func fakeConnection() int {
-	if len(os.Args) > 1 {
+	if len(os.Args) == 2 {
 		fmt.Println(`{"libsrt":"1.2.3"}`)
 		return 0
 	}
@@ -202,6 +206,8 @@ func (p *fakePeer) run() int {
 	}()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
+	report := time.NewTicker(time.Second)
+	defer report.Stop()
 	for {
 		select {
 		case m, ok := <-messages:
@@ -215,6 +221,10 @@ func (p *fakePeer) run() int {
 			p.caller = true
 		case now := <-tick.C:
 			p.write(now)
+		case <-report.C:
+			if p.connected {
+				_ = p.ctl.Send(srt.MsgStats, srt.ConnStats{Units: uint64(p.units), Bytes: uint64(p.units)})
+			}
 		}
 		if p.caller && p.configure != nil && !p.connected {
 			p.connected = true
@@ -222,9 +232,20 @@ func (p *fakePeer) run() int {
 			if p.configure.Role == srt.RoleUnknown {
 				_ = p.ctl.Send(srt.MsgDirection, srt.Direction{Role: srt.RolePublish})
 			}
-			if p.configure.Stream == streamCrash {
+			switch p.configure.Stream {
+			case streamCrash:
 				fmt.Fprintln(os.Stderr, "it hurts")
 				return 3
+			case streamSpin:
+				p.writer = nil
+				go func() {
+					for {
+					}
+				}()
+			case streamHung:
+				select {}
+			case streamCrowd:
+				crowd()
 			}
 		}
 	}
@@ -265,8 +286,15 @@ func (p *fakePeer) write(now time.Time) {
 	}
 	p.units++
 	writeUnit(p.writer, now, p.units)
-	if p.units%100 == 0 {
-		_ = p.ctl.Send(srt.MsgStats, srt.ConnStats{Units: uint64(p.units), Bytes: uint64(p.units)})
+}
+
+// crowd has more threads than a connection process may have.
+func crowd() {
+	for range maxThreads {
+		go func() {
+			runtime.LockOSThread()
+			time.Sleep(time.Hour)
+		}()
 	}
 }
 

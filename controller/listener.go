@@ -22,7 +22,7 @@ func (c *Controller) heardListener(p *process, m control.Message) error {
 			return err
 		}
 		if q := c.processes[no.Child]; q != nil && q.Role == roleConnection && q.conn != nil && q.conn.Connected == nil {
-			c.putDown(q, "its caller could not be handed over")
+			c.putDown(q, faultHandover)
 		}
 	case srt.MsgListenerStats:
 		var stats srt.ListenerStats

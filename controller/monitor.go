@@ -31,6 +31,7 @@ func (c *Controller) monitor(now time.Time) {
 	c.sweepPool(now)
 	c.sweepConnections(now)
 	c.sweepProcesses()
+	c.watch(now)
 	c.catchUpHTTP()
 	c.fillPool()
 }

@@ -118,7 +118,7 @@ func (c *Controller) adoptListener(p *process) {
 			return
 		}
 	}
-	c.putDown(p, "its port is not in the configuration any more")
+	c.putDown(p, faultSetup)
 }
 
 // equipListener gives a new listener its port.

@@ -42,6 +42,9 @@ var roles = map[role]spec{
 	roleConnection: {messages: 50, helper: true, handover: true, stderr: true},
 }
 
+// oomScore is proc_pid_oom_score_adj(5) of a connection process: it counts as if it had half of all memory more.
+const oomScore = "500"
+
 // stderrSize bounds what is kept of a process's standard error.
 const stderrSize = 16 << 10
 
@@ -76,6 +79,8 @@ type process struct {
 	age      int           // ticks of the monitor since this controller has it
 	quiet    int           // ticks since it was last heard
 	lines    lines         // that it may log
+	use      usage         // of processors
+	still    int           // ticks in a row that it was seen stopped
 	killed   bool          // we ended it by force
 	failed   bool          // it said why it ends
 }
@@ -131,6 +136,10 @@ func (c *Controller) spawn(r role) (*process, error) {
 		_ = c.store.Remove(kindProcess, p.key())
 		p.close()
 		return nil, err
+	}
+	if r == roleConnection {
+		// Where the machine runs out of memory, one connection ends before the server does.
+		_ = os.WriteFile(procPath(p.PID, "oom_score_adj"), []byte(oomScore), 0)
 	}
 	if err := c.store.Put(kindProcess, p.key(), p.processRecord, p.files()...); err != nil {
 		c.log.Error("a process is not in the store and would not outlive this controller", "role", r, "pid", p.PID, "error", err)
@@ -313,21 +322,29 @@ func (c *Controller) sweepProcesses() {
 		p.quiet++
 		switch {
 		case !p.ready && p.age > startTicks:
-			c.putDown(p, "it did not come up")
+			c.putDown(p, faultStart)
 		case p.mute && p.quiet > muteTicks:
-			c.putDown(p, "it has closed its control socket")
+			c.putDown(p, faultMute)
 		case p.ready && p.quiet > silentTicks && (p.Role != roleConnection || p.conn != nil):
-			c.putDown(p, "nothing is heard of it")
+			c.putDown(p, faultSilent)
+		case p.ready && p.quiet > hungTicks && p.Role == roleConnection && p.hung():
+			c.putDown(p, faultSilent)
 		}
 	}
 }
 
 // putDown ends a process that does not do as it should.
-func (c *Controller) putDown(p *process, reason string) {
-	if !p.killed {
-		c.log.Error("ending a process by force", "role", p.Role, "pid", p.PID, "reason", reason)
-		p.kill()
+func (c *Controller) putDown(p *process, why fault) {
+	if p.killed {
+		return
 	}
+	attrs := []any{"role", p.Role, "pid", p.PID, "cause", why, "reason", faults[why]}
+	if conn := p.conn; conn != nil {
+		attrs = append(attrs, "conn", conn.ID, "stream", conn.Stream, "peer", conn.Peer)
+	}
+	c.log.Error("ending a process by force", attrs...)
+	c.kills[why]++
+	p.kill()
 }
 
 // wait returns how the process ended. Of a process that an earlier controller started only the guardian learns that.

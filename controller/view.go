@@ -229,6 +229,10 @@ func (c *Controller) Metrics() api.MetricsSnapshot {
 	for why, n := range c.rejects {
 		m.Rejects[api.Refusal{Code: why.code(), Cause: string(why)}] = n
 	}
+	m.Kills = make(map[string]uint64, len(c.kills))
+	for why, n := range c.kills {
+		m.Kills[string(why)] = n
+	}
 	for _, p := range c.processes {
 		name := string(p.Role)
 		if p.Role == roleConnection && p.conn == nil {
