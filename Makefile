@@ -37,6 +37,13 @@ programs:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/brume ./cmd/brume
 	CGO_ENABLED=1 CGO_LDFLAGS='$(STATIC_SRT)' $(GO) build -trimpath -ldflags '-s -w -X main.packageVersion=$(SRT_PKG)' -o bin/brume-srt ./cmd/brume-srt
 
+# For the tests: a connection process that behaves as if it had been taken over.
+HOSTILE = bin/brume-srt-hostile
+
+.PHONY: hostile
+hostile:
+	CGO_ENABLED=1 CGO_LDFLAGS='$(STATIC_SRT)' $(GO) build -tags hostile -trimpath -ldflags '-s -w -X main.packageVersion=$(SRT_PKG)' -o $(HOSTILE) ./cmd/brume-srt
+
 .PHONY: pages
 pages: web/dist/.built
 web/dist/.built: web/package.json web/package-lock.json $(shell find web -maxdepth 1 -name '*.html' -o -maxdepth 1 -name '*config*') $(shell find web/src web/public -type f 2>/dev/null)

@@ -79,6 +79,7 @@ func (conn *connection) settle() {
 // returns false, and the process is ended, where the process can't take it.
 func (c *Controller) assign(p *process, conn *connection, a asked) bool {
 	conn.proc, p.conn, p.Conn = p, conn, &conn.connRecord
+	p.quiet = 0 // an idle process has nothing to say
 	c.record(p) // before it has any right
 	configure := srt.Configure{
 		Conn: conn.ID, Stream: conn.Stream, Role: conn.Role, DecideMS: decideTime,

@@ -170,6 +170,16 @@ func TestWatch(t *testing.T) {
 	require.EqualValues(t, 4, total, "nobody else was ended")
 }
 
+// A process that was idle for long is not silent when it gets a caller.
+func TestLongIdleProcessIsNotSilent(t *testing.T) {
+	d := newDesk(t)
+	q := d.idle()
+	q.p.quiet = 10 * silentTicks
+	require.Equal(t, srt.Verdict{ID: 1, Child: q.p.ID}, d.calls(1, "publish:live"))
+	d.sweepProcesses()
+	require.False(t, q.p.killed)
+}
+
 // A process that says why it ends and then does not end is ended, and its peer told.
 func TestPeerOfOneThatOnlySaysThatItEndsIsTold(t *testing.T) {
 	d := newDesk(t)

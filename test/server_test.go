@@ -45,9 +45,15 @@ func start(t *testing.T, env ...string) *server {
 // startWith is start with a configuration file, in which the three main addresses have no say.
 func startWith(t *testing.T, configuration string, env ...string) *server {
 	t.Helper()
+	return startProgram(t, "../bin/brume-srt", configuration, env...)
+}
+
+// startProgram is startWith with another connection program.
+func startProgram(t *testing.T, helper, configuration string, env ...string) *server {
+	t.Helper()
 	s := &server{t: t, dir: t.TempDir(), log: &logBuffer{}, exit: make(chan error, 1)}
-	for _, name := range []string{"brume", "brume-srt"} {
-		built, err := filepath.Abs("../bin/" + name)
+	for name, path := range map[string]string{"brume": "../bin/brume", "brume-srt": helper} {
+		built, err := filepath.Abs(path)
 		require.NoError(t, err)
 		copyProgram(t, built, filepath.Join(s.dir, name))
 	}

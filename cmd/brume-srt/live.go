@@ -66,6 +66,7 @@ func (p *process) live() *ending {
 	if g.file == nil {
 		return because(srt.FailBuffer, "no buffer came for the role "+string(g.role))
 	}
+	p.betray(g)
 	switch g.role {
 	case srt.RolePublish:
 		return p.publish(in, g.file, kept)
