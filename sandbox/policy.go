@@ -183,6 +183,22 @@ func optionsOf(p Profile) []rule {
 	return append(onlyOptions("setsockopt", set), onlyOptions("getsockopt", get)...)
 }
 
+// untouchedLog keeps standard error, which may be a file of the operator's, from being cut or written over.
+func untouchedLog() (rules []rule) {
+	log := seccomp.Condition{Argument: 0, Operation: seccomp.Equal, Value: 2}
+	for _, call := range []string{"ftruncate", "pwrite64", "lseek"} {
+		rules = append(rules, both(call, log))
+	}
+	// Not by another number either, or one whose upper half the kernel does not look at.
+	for _, call := range []string{"ftruncate", "pwrite64", "lseek", "fcntl"} {
+		rules = append(rules, bits(call, 0, seccomp.BitsSet, math.MaxUint32<<32))
+	}
+	for _, operation := range []uint64{unix.F_DUPFD, unix.F_DUPFD_CLOEXEC} {
+		rules = append(rules, both("fcntl", log, seccomp.Condition{Argument: 1, Operation: seccomp.Equal, Value: operation}))
+	}
+	return rules
+}
+
 // both means a call for which all conditions hold.
 func both(name string, conditions ...seccomp.Condition) rule {
 	return rule{name, []seccomp.ArgumentConditions{conditions}}
@@ -220,6 +236,7 @@ func policyOf(p Profile, pid int) policy {
 	case HTTP:
 		pol.allow = append(pol.allow, "accept4", "shutdown", "getpeername", "memfd_create", "ftruncate", "lseek", "pwrite64", "sendfile", "openat")
 		refused = without(refused, "openat")
+		pol.refuse = append(pol.refuse, untouchedLog()...)
 		// Its own memory files, through /proc/self/fd: Landlock leaves no other, and O_PATH would go round it.
 		pol.refuse = append(pol.refuse, bits("openat", 2, seccomp.BitsSet, math.MaxUint32&^unix.O_CLOEXEC))
 	case Listener:

@@ -1,3 +1,8 @@
+// The runtime keeps no files of its cgroup open: there is one processor for Go code anyway.
+//
+//go:debug containermaxprocs=0
+//go:debug updatemaxprocs=0
+
 // Command brume-srt is one SRT connection. The controller starts it with its control socket on descriptor 3 and its
 // hand-over socket on descriptor 4; it puts itself in a sandbox, waits for a caller, and ends with it.
 //

@@ -444,3 +444,51 @@ func TestHostileControl(t *testing.T) {
 	require.Equal(t, srt.FailInternal, get[srt.Failed](c, srt.MsgFailed, nil).Reason)
 	require.Equal(t, exitInternal, c.exit(3*time.Second))
 }
+
+// A process has the passphrase of its own connection in its memory, and no other's.
+func TestSecretsStayInTheirProcess(t *testing.T) {
+	secrets := []string{"the first horse battery", "a second one of staples"}
+	children := make([]*child, len(secrets))
+	for i, secret := range secrets {
+		rw, _, _ := newBuffer(t)
+		p := listen(t, "udp4", "127.0.0.1")
+		c := spawn(t)
+		children[i] = c
+		publishClip(t, p.url("?streamid=live&passphrase="+strings.ReplaceAll(secret, " ", "+")))
+		p.hand(c, srt.Configure{Conn: "1", Stream: "live", Role: srt.RolePublish, Passphrase: secret}, rw)
+		get(c, srt.MsgStats, units(10))
+	}
+	idle := spawn(t)
+	get[srt.Hello](idle, srt.MsgHello, nil)
+	for i, c := range append(children, idle) {
+		for j, secret := range secrets {
+			require.Equal(t, i == j, memoryHas(t, c.cmd.Process.Pid, secret), "%q in the memory of process %d", secret, i)
+		}
+	}
+}
+
+// memoryHas tells whether a process's memory holds a text anywhere.
+func memoryHas(t *testing.T, pid int, text string) bool {
+	t.Helper()
+	maps, err := os.ReadFile(fmt.Sprintf("/proc/%d/maps", pid))
+	require.NoError(t, err)
+	mem, err := os.Open(fmt.Sprintf("/proc/%d/mem", pid))
+	require.NoError(t, err)
+	defer mem.Close()
+	const step = 1 << 20
+	b := make([]byte, step+len(text))
+	for line := range strings.Lines(string(maps)) {
+		var from, to int64
+		var rights string
+		if _, err := fmt.Sscanf(line, "%x-%x %s", &from, &to, &rights); err != nil || rights[0] != 'r' || strings.Contains(line, "[v") {
+			continue
+		}
+		for at := from; at < to; at += step {
+			n, _ := mem.ReadAt(b[:min(int64(len(b)), to-at)], at)
+			if bytes.Contains(b[:n], []byte(text)) {
+				return true
+			}
+		}
+	}
+	return false
+}

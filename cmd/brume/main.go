@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 
 	"github.com/alecthomas/kong"
+	"golang.org/x/sys/unix"
 
 	"brume/guardian"
 )
@@ -33,7 +35,21 @@ func (versionCommand) Run() error {
 	return err
 }
 
+// passOnNothing keeps what whoever started the server left open from the processes that it starts.
+func passOnNothing() {
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		if fd, err := strconv.Atoi(e.Name()); err == nil && fd > 2 {
+			unix.CloseOnExec(fd)
+		}
+	}
+}
+
 func main() {
+	passOnNothing()
 	var c commands
 	ctx := kong.Parse(&c, kong.Name("brume"), kong.UsageOnError(),
 		kong.Description("A transmuxing media server: SRT in, HLS and SRT out, every connection a process of its own."))
