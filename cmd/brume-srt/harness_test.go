@@ -215,7 +215,7 @@ func (p *port) next() (srt.Handover, *os.File) {
 		}
 		peer := netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
 		h := srt.Handover{
-			Peer:     peer.String(),
+			Peer:     numbered(p.t, peer).String(),
 			Local:    p.address.String(),
 			SocketID: binary.BigEndian.Uint32(b[40:]),
 			ISN:      binary.BigEndian.Uint32(b[24:]),
@@ -236,6 +236,16 @@ func (p *port) next() (srt.Handover, *os.File) {
 		require.NoError(p.t, err)
 		return h, f
 	}
+}
+
+// numbered has the number of a link-local address's interface, as the listener writes it.
+func numbered(t *testing.T, a netip.AddrPort) netip.AddrPort {
+	if a.Addr().Zone() == "" {
+		return a
+	}
+	i, err := net.InterfaceByName(a.Addr().Zone())
+	require.NoError(t, err)
+	return netip.AddrPortFrom(a.Addr().WithZone(fmt.Sprint(i.Index)), a.Port())
 }
 
 // hand gives the next caller to a child, and the child its configuration, before or after.
@@ -322,7 +332,7 @@ func publishClip(t *testing.T, url string) *program {
 
 // transmitClip does so with libsrt's own tool, which goes on after the end of its input until it is told to stop.
 func transmitClip(t *testing.T, url string) *program {
-	return run(t, "sh", "-c", "ffmpeg -v error -re -i "+clip+" -c copy -f mpegts - | timeout -s INT 5 srt-live-transmit -q -a no file://con '"+url+"' || true")
+	return run(t, "sh", "-c", "ffmpeg -v error -re -i "+clip+" -c copy -f mpegts - | timeout -s INT 5 srt-live-transmit -q -a no -c 1316 file://con '"+url+"' || true")
 }
 
 // playTo receives into a file.

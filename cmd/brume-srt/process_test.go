@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -67,6 +68,12 @@ func TestPublish(t *testing.T) {
 		{"AES-256", "udp4", "127.0.0.1", "&pbkeylen=32&passphrase=" + secret, srt.Configure{Role: srt.RolePublish, Passphrase: secret}, 32, publishClip},
 		{"options", "udp4", "127.0.0.1", "", srt.Configure{Role: srt.RolePublish, Options: map[string]string{"rcvlatency": "321"}}, 0, publishClip},
 		{"no stated mode", "udp4", "127.0.0.1", "", srt.Configure{DecideMS: 2000}, 0, publishClip},
+		{"packet filter", "udp4", "127.0.0.1", "&packetfilter=fec,cols:10,rows:5", srt.Configure{Role: srt.RolePublish, Options: map[string]string{"packetfilter": "fec,cols:10,rows:5"}}, 0, transmitClip},
+		// Whatever libsrt sets on the UDP socket.
+		{"options of the socket", "udp4", "127.0.0.1", "", srt.Configure{Role: srt.RolePublish, Options: map[string]string{
+			"iptos": "184", "ipttl": "33", "udp_rcvbuf": "300000", "udp_sndbuf": "300000", "mss": "1400",
+		}}, 0, publishClip},
+		{"options of the IPv6 socket", "udp6", "::1", "", srt.Configure{Role: srt.RolePublish, Options: map[string]string{"iptos": "184", "ipttl": "33"}}, 0, publishClip},
 		{"srt-live-transmit", "udp4", "127.0.0.1", "", srt.Configure{Role: srt.RolePublish}, 0, transmitClip},
 	} {
 		t.Run(k.name, func(t *testing.T) {
@@ -491,4 +498,41 @@ func memoryHas(t *testing.T, pid int, text string) bool {
 		}
 	}
 	return false
+}
+
+// A link-local peer's address has a zone, which its socket is connected with; libsrt names it with every datagram,
+// and tries to learn the zone's name.
+func TestLinkLocal(t *testing.T) {
+	address := linkLocal(t)
+	if address == "" {
+		t.Log("no interface here has a link-local address")
+		return
+	}
+	rw, _, reader := newBuffer(t)
+	p := listen(t, "udp6", address)
+	c := spawn(t)
+	caller := transmitClip(t, p.url("?streamid=live"))
+	p.hand(c, srt.Configure{Conn: "1", Stream: "live", Role: srt.RolePublish}, rw)
+	get(c, srt.MsgStats, units(50))
+	require.NoError(t, caller.wait(), caller.out.String())
+	get[srt.Failed](c, srt.MsgFailed, nil)
+	require.Zero(t, c.exit(3*time.Second), c.stderr.String())
+	require.Empty(t, c.stderr.String())
+	requireClip(t, reader)
+}
+
+// linkLocal is an address of this machine with its zone.
+func linkLocal(t *testing.T) string {
+	interfaces, err := net.Interfaces()
+	require.NoError(t, err)
+	for _, i := range interfaces {
+		addresses, err := i.Addrs()
+		require.NoError(t, err)
+		for _, a := range addresses {
+			if n, ok := a.(*net.IPNet); ok && n.IP.To4() == nil && n.IP.IsLinkLocalUnicast() {
+				return n.IP.String() + "%" + i.Name
+			}
+		}
+	}
+	return ""
 }

@@ -7,8 +7,8 @@ import (
 	"sync"
 )
 
-// zones maps the interfaces of link-local addresses to their names, which is how libsrt writes them into its cookie.
-// The listener's sandbox lets it ask for none: LearnZones is called before.
+// zones maps the interfaces of link-local addresses to their names, for people. The listener's sandbox lets it ask for
+// none: LearnZones is called before.
 var zones sync.Map
 
 // LearnZones learns the names of this host's network interfaces.
@@ -30,6 +30,16 @@ func withZone(a netip.Addr, index uint32) netip.Addr {
 		return a.WithZone(name.(string))
 	}
 	return a.WithZone(strconv.FormatUint(uint64(index), 10))
+}
+
+// numbered has the interface's number in place of its name. libsrt writes a peer's address into its cookie, and in its
+// sandbox it can't learn the name.
+func numbered(a netip.AddrPort) netip.AddrPort {
+	id := zoneID(a.Addr())
+	if id == 0 {
+		return a
+	}
+	return netip.AddrPortFrom(a.Addr().WithZone(strconv.FormatUint(uint64(id), 10)), a.Port())
 }
 
 func zoneID(a netip.Addr) uint32 {
