@@ -58,7 +58,9 @@ test: test-deps pages programs ## Install what the tests need and run all of the
 lint: deps pages ## Check format, vet and staticcheck
 	@bad=$$($(GO) tool gofumpt -l .); [ -z "$$bad" ] || { echo "not formatted by gofumpt:"; echo "$$bad"; exit 1; }
 	$(GO) vet ./...
+	$(GO) vet -tags hostile ./cmd/brume-srt
 	$(GO) tool staticcheck ./...
+	$(GO) tool staticcheck -tags hostile ./cmd/brume-srt
 
 .PHONY: bench
 bench: test-deps pages programs ## Measure the speed; docs/performance.md explains the figures

@@ -108,6 +108,18 @@ func TestMalformedPacketsLeaveTheSocketGood(t *testing.T) {
 	require.ErrorIs(t, a.Send("big", strings.Repeat("x", MaxSize)), ErrTooLarge)
 }
 
+// A write to a socket whose other end is gone causes SIGPIPE, which must not end the process.
+func TestSendToNobody(t *testing.T) {
+	a, file, err := Pair()
+	require.NoError(t, err)
+	defer a.Close()
+	require.NoError(t, file.Close())
+	for range 3 {
+		require.ErrorIs(t, a.Send("hello", nil), unix.EPIPE)
+		require.ErrorIs(t, a.SendWithin(time.Second, "hello", nil), unix.EPIPE)
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(`{"type":"stats","body":{"bytes":1}}`))
 	f.Add([]byte(`{"type":"hello"}`))

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -239,7 +240,8 @@ func (p *fakePeer) run() int {
 			case streamSpin:
 				p.writer = nil
 				go func() {
-					for {
+					for n := new(atomic.Uint64); ; {
+						n.Add(1)
 					}
 				}()
 			case streamHung:

@@ -61,19 +61,21 @@ func spin(threads int) {
 	for range threads - 1 {
 		go spin(1)
 	}
-	for {
+	for n := new(atomic.Uint64); ; {
+		n.Add(1)
 	}
 }
 
+var leaked [][]byte
+
 // leak takes memory until there is no more.
 func leak() {
-	var all [][]byte
 	for {
 		b := make([]byte, 1<<20)
 		for i := 0; i < len(b); i += 4096 {
 			b[i] = 1
 		}
-		all = append(all, b)
+		leaked = append(leaked, b)
 		time.Sleep(2 * time.Millisecond)
 	}
 }
