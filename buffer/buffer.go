@@ -146,10 +146,6 @@ func Create(o Options) (rw, ro *os.File, err error) {
 			rw = nil
 		}
 	}()
-	// A memory file is everybody's otherwise: whoever is another user could open it anew through its descriptor.
-	if err := unix.Fchmod(fd, 0o600); err != nil {
-		return rw, nil, fmt.Errorf("protect stream buffer: %w", err)
-	}
 	if err := unix.Ftruncate(fd, o.Size); err != nil {
 		return rw, nil, fmt.Errorf("size stream buffer: %w", err)
 	}

@@ -58,6 +58,39 @@ func TestIPv6(t *testing.T) {
 	}
 }
 
+// TestLinkLocal publishes from a link-local address, whose interface libsrt can't learn the name of in its sandbox.
+func TestLinkLocal(t *testing.T) {
+	t.Parallel()
+	address := linkLocal(t)
+	if address == "" {
+		t.Log("no interface here has a link-local address")
+		return
+	}
+	s := start(t, "BRUME_SRT_ADDRESS=:0")
+	_, port, err := net.SplitHostPort(s.srt)
+	require.NoError(t, err)
+	launch(t, "sh", "-c", "ffmpeg -nostdin -v error -re -i "+plainClip(t)+" -c copy -f mpegts - | exec srt-live-transmit -q -a no -c 1316 file://con 'srt://["+
+		address+"]:"+port+"?streamid=publish:near'")
+	s.waitState("near", "live")
+}
+
+// linkLocal is an address of this machine with its zone, empty where there is none.
+func linkLocal(t *testing.T) string {
+	t.Helper()
+	interfaces, err := net.Interfaces()
+	require.NoError(t, err)
+	for _, i := range interfaces {
+		addresses, err := i.Addrs()
+		require.NoError(t, err)
+		for _, a := range addresses {
+			if n, ok := a.(*net.IPNet); ok && n.IP.To4() == nil && n.IP.IsLinkLocalUnicast() {
+				return n.IP.String() + "%" + i.Name
+			}
+		}
+	}
+	return ""
+}
+
 // TestNoiseIsCounted publishes what is no transport stream, and one that is damaged.
 func TestNoiseIsCounted(t *testing.T) {
 	t.Parallel()
