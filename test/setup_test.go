@@ -69,8 +69,8 @@ func TestLinkLocal(t *testing.T) {
 	s := start(t, "BRUME_SRT_ADDRESS=:0")
 	_, port, err := net.SplitHostPort(s.srt)
 	require.NoError(t, err)
-	launch(t, "sh", "-c", "ffmpeg -nostdin -v error -re -i "+plainClip(t)+" -c copy -f mpegts - | exec srt-live-transmit -q -a no -c 1316 file://con 'srt://["+
-		address+"]:"+port+"?streamid=publish:near'")
+	s.srt = "[" + address + "]:" + port
+	join(t, s, "publish:near", plainClip(t))
 	s.waitState("near", "live")
 }
 
