@@ -23,7 +23,7 @@ type limits struct {
 	data  uint64 // bytes of private writable memory: heaps and the stacks of all threads, not shared memory
 	files uint64 // descriptors
 	size  uint64 // bytes of a file that it writes or makes
-	space uint64 // bytes of addresses: it bounds the page tables, which data does not count
+	space uint64 // bytes of addresses beside data: it bounds the page tables, which data does not count
 }
 
 // most of a buffer's file, which takes addresses where it is mapped.
@@ -41,6 +41,9 @@ func limit(p Profile, data uint64) error {
 	l := profileLimits[p]
 	if data != 0 {
 		l.data = data
+	}
+	if l.space != 0 {
+		l.space += l.data
 	}
 	for _, r := range []struct {
 		name     string
