@@ -350,7 +350,7 @@ func (c *Controller) connectionEnded(p *process, status string) {
 		return
 	}
 	if !p.failed {
-		if status != "" && status != "exit status 0" && !p.killed {
+		if status != "" && status != "exit status 0" && !(p.killed && status == killedByUs) {
 			c.failures[srt.FailCrash]++
 			conn.ended.Reason = srt.FailCrash
 			c.log.Error("an SRT connection process has died", "conn", conn.ID, "stream", conn.Stream, "role", roleName(conn.Role), "peer", conn.Peer,

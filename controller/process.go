@@ -384,6 +384,9 @@ func (p *process) reap() string {
 	}
 }
 
+// killedByUs is how a process ends that kill has ended. One that dies slowly may be killed too.
+const killedByUs = "killed by SIGKILL"
+
 // lastWords is the beginning of what the process wrote to its standard error, where a crash names its cause.
 func (p *process) lastWords() string {
 	if p.stderr == nil {

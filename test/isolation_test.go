@@ -143,8 +143,7 @@ func TestEachProcessHoldsWhatItNeeds(t *testing.T) {
 	require.Equal(t, holdings{null: 2, stderr: 1, unix: 1, tcp: h.tcp, polls: 1, events: 1, cgroup: h.cgroup, streams: h.streams}, h, "http")
 	require.ElementsMatch(t, []string{"one r--s", "two r--s"}, h.streams)
 	h = holdingsOf(t, s.one(" srt-listener"))
-	require.Equal(t, holdings{null: 2, stderr: 1, unix: h.unix, udp: 1, polls: 1, events: 1, cgroup: h.cgroup, peers: []string{"0"}}, h, "listener")
-	require.Equal(t, 1+idle, h.unix, "its control socket and one for each idle process")
+	require.Equal(t, holdings{null: 2, stderr: 1, unix: 1, udp: 1, polls: 1, events: 1, cgroup: h.cgroup, peers: []string{"0"}}, h, "listener")
 
 	helper := filepath.Join(s.dir, "brume-srt") + " --memory 268435456"
 	for _, word := range []string{"brume-srt", " http", " srt-listener"} {
@@ -186,21 +185,30 @@ func memoryHas(t *testing.T, pid int, text string) bool {
 }
 
 // TestNoSecretOfTheServerInItsProcesses searches the memory of all that have to do with strangers for what is in the
-// server's environment.
+// server's environment, and for the passphrases of streams.
 func TestNoSecretOfTheServerInItsProcesses(t *testing.T) {
 	t.Parallel()
 	// Put together here, so that no program file has it.
 	secret := strings.Join([]string{"xyzzy", "plugh", "plover", strconv.Itoa(os.Getpid())}, "-")
-	s := start(t, "A_SECRET="+secret)
-	s.publish(plainClip(t), "publish:live")
-	s.waitPlayable("live")
-	require.True(t, memoryHas(t, s.one(" controller"), secret), "the search finds what is there")
+	passphrases := map[string]string{"one": secret + "-one", "two": secret + "-two"}
+	s := startWith(t, fmt.Sprintf("streams:\n  one: {srt: {publish_passphrase: %s}}\n  two: {srt: {publish_passphrase: %s}}\n",
+		passphrases["one"], passphrases["two"]), "A_SECRET="+secret+"-of-the-server")
+	own := map[int]string{}
+	for stream, passphrase := range passphrases {
+		s.publish(plainClip(t), "publish:"+stream+"&passphrase="+passphrase)
+		s.waitState(stream, "live")
+		own[s.connections("stream="+stream)[0].PID] = passphrase
+	}
+	controller := s.one(" controller")
 	seen := 0
-	for _, word := range []string{"brume-srt", " http", " srt-listener"} {
-		for pid, line := range s.processes(word) {
-			require.False(t, memoryHas(t, pid, secret), line)
-			seen++
+	for _, text := range []string{secret + "-of-the-server", passphrases["one"], passphrases["two"]} {
+		require.True(t, memoryHas(t, controller, text), "the search finds what is there")
+		for _, word := range []string{"brume-srt", " http", " srt-listener"} {
+			for pid, line := range s.processes(word) {
+				require.Equal(t, own[pid] == text, memoryHas(t, pid, text), "%q in the memory of %s", text, line)
+				seen++
+			}
 		}
 	}
-	require.GreaterOrEqual(t, seen, 4)
+	require.GreaterOrEqual(t, seen, 12)
 }
