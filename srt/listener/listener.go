@@ -33,6 +33,7 @@ type listener struct {
 	core     *core
 	ports    []*port
 	oob      []byte
+	leaving  []leaving
 	closed   bool
 	wg       sync.WaitGroup
 	refusals limiter
@@ -270,6 +271,19 @@ func (l *listener) handOver(p *port, key caller, a *attempt, child []*os.File, n
 	return err
 }
 
+// leaving is a peer that has been told that its connection is gone. Nothing answers a SHUTDOWN, so that it is told again:
+// one that missed it would wait for as long as its own idle timeout. The number of its socket is never used again.
+type leaving struct {
+	peer, local netip.AddrPort
+	socket      uint32
+	again       int // times
+}
+
+const (
+	farewells  = 3    // times that a peer is told, at once and then each second
+	maxLeaving = 1024 // peers that are told again
+)
+
 // farewell tells a peer that its connection is gone, for a process that could not.
 func (l *listener) farewell(gone *srt.Gone) error {
 	peer, err := netip.ParseAddrPort(gone.Peer)
@@ -283,10 +297,31 @@ func (l *listener) farewell(gone *srt.Gone) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.core.forget(caller{peer, gone.SocketID})
-	if p := l.portFor(local); p != nil {
-		l.send(p, srt.AppendShutdown(nil, gone.SocketID), peer, local)
+	p := leaving{peer, local, gone.SocketID, farewells}
+	if l.tell(&p) && len(l.leaving) < maxLeaving {
+		l.leaving = append(l.leaving, p)
 	}
 	return nil
+}
+
+// tell sends one farewell, and tells whether there is another to send later.
+func (l *listener) tell(g *leaving) bool {
+	if p := l.portFor(g.local); p != nil {
+		l.send(p, srt.AppendShutdown(nil, g.socket), g.peer, g.local)
+	}
+	g.again--
+	return g.again > 0
+}
+
+// tellAgain repeats the farewells.
+func (l *listener) tellAgain() {
+	rest := l.leaving[:0]
+	for _, g := range l.leaving {
+		if l.tell(&g) {
+			rest = append(rest, g)
+		}
+	}
+	l.leaving = rest
 }
 
 // tick tells the statistics once a second, and forgets what is over.
@@ -300,6 +335,7 @@ func (l *listener) tick(done <-chan struct{}) {
 		case now := <-t.C:
 			l.mu.Lock()
 			l.core.expire(now)
+			l.tellAgain()
 			stats := l.core.snapshot()
 			l.refusals.flush()
 			l.drops.flush()
