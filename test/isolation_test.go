@@ -197,7 +197,7 @@ func TestNoSecretOfTheServerInItsProcesses(t *testing.T) {
 	for stream, passphrase := range passphrases {
 		s.publish(plainClip(t), "publish:"+stream+"&passphrase="+passphrase)
 		s.waitState(stream, "live")
-		own[s.connections("stream="+stream)[0].PID] = passphrase
+		own[s.connections("stream=" + stream)[0].PID] = passphrase
 	}
 	controller := s.one(" controller")
 	seen := 0
