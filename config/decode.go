@@ -14,6 +14,8 @@ import (
 	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
+
+	"brume/near"
 )
 
 // maxProblems bounds what is told at once.
@@ -333,8 +335,8 @@ func sectionKeys(t reflect.Type) (keys []string) {
 // unknownKey says which keys there are, the likely one first.
 func unknownKey(t reflect.Type, name string) string {
 	keys := sectionKeys(t)
-	if near := nearest(name, keys); near != "" {
-		return fmt.Sprintf("unknown key; did you mean %s?", near)
+	if meant := near.Name(name, keys); meant != "" {
+		return fmt.Sprintf("unknown key; did you mean %s?", meant)
 	}
 	sort.Strings(keys)
 	return "unknown key; the keys here are " + strings.Join(keys, ", ")

@@ -4,6 +4,8 @@ import (
 	"encoding"
 	"reflect"
 	"strings"
+
+	"brume/near"
 )
 
 // EnvPrefix begins the name of every environment variable that sets a key.
@@ -37,8 +39,8 @@ func override(c *Config, env []string) (map[string]string, problems) {
 			wrong = append(wrong, &Error{Key: name, Message: fileOnly(name) + " can be set in the file only"})
 		default:
 			message := "unknown variable; unset it, or see the example file for the keys"
-			if near := nearest(name, names); near != "" {
-				message = "unknown variable; did you mean " + near + "?"
+			if meant := near.Name(name, names); meant != "" {
+				message = "unknown variable; did you mean " + meant + "?"
 			}
 			wrong = append(wrong, &Error{Key: name, Message: message})
 		}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/goccy/go-yaml/token"
 
+	"brume/near"
 	"brume/srt/libsrt/option"
 )
 
@@ -92,8 +93,8 @@ func (v *checker) options(o Options, path string) {
 		}
 		if _, ok := option.Lookup(name); !ok {
 			message := "there is no such option of SRT that can be set for a live connection"
-			if near := nearest(name, option.Names()); near != "" {
-				message += "; did you mean " + near + "?"
+			if meant := near.Name(name, option.Names()); meant != "" {
+				message += "; did you mean " + meant + "?"
 			}
 			v.wrong(message, join(path, name))
 			continue

@@ -124,11 +124,3 @@ func TestPatternMatch(t *testing.T) {
 	slow := Pattern(strings.Repeat("*a", 50))
 	require.False(t, slow.Match(strings.Repeat("a", 99)+"b"))
 }
-
-func TestNearest(t *testing.T) {
-	keys := []string{"address", "stream", "latency", "pool"}
-	for name, want := range map[string]string{"adress": "address", "adresse": "address", "streams": "stream", "pol": "pool", "pl": "", "x": "", "": "", "latencyms": "latency", "polo": ""} {
-		require.Equal(t, want, nearest(name, keys), name)
-	}
-	require.Equal(t, 3, distance("kitten", "sitting"))
-}

@@ -1,8 +1,9 @@
-package config
+// Package near finds what somebody meant who misspelt a name.
+package near
 
-// nearest returns the candidate that is at most two edits and less than half of its length
+// Name returns the candidate that is at most two edits and less than half of its length
 // away from name, or nothing.
-func nearest(name string, candidates []string) string {
+func Name(name string, candidates []string) string {
 	// A long name is no slip of the fingers, and its distance costs the product of the lengths.
 	if len(name) > 64 {
 		return ""
