@@ -32,6 +32,8 @@ type SRT struct {
 
 	Pool  Count  `yaml:"pool"`  // idle connection processes kept ready, 1 to 64
 	Ports []Port `yaml:"ports"` // further ports, each complete: what an entry leaves out has the first port's value
+
+	Rendezvous []Network `yaml:"rendezvous"` // that may be called by mode=rendezvous; none where there is none
 }
 
 // Port is one UDP port and what holds for its callers.
@@ -85,6 +87,11 @@ type StreamConfig struct {
 	Program Program `yaml:"program"`
 	// Programs are the streams that further programs of the same transport stream go to.
 	Programs map[Program]StreamName `yaml:"programs"`
+
+	Source    []URL    `yaml:"source"`     // that the stream is pulled from: the first that works, the others are its backups
+	Start     Start    `yaml:"start"`      // when the source is called; empty for demand
+	StopAfter Duration `yaml:"stop_after"` // how long a source that was asked for goes on without viewers, 0 to 24h
+	Push      []URL    `yaml:"push"`       // that the stream is pushed to while it is live
 }
 
 // StreamSRT is what holds for a stream's connections over SRT, in place of what holds for the port.
@@ -171,6 +178,9 @@ func (c *Config) Stream(name string) StreamConfig {
 	return c.general()
 }
 
+// defaultStopAfter is long enough for a viewer who changes the player or reloads the page.
+const defaultStopAfter = Duration(30 * time.Second)
+
 func (c *Config) general() StreamConfig {
-	return StreamConfig{Buffer: c.Buffer, Resume: c.Resume}
+	return StreamConfig{Buffer: c.Buffer, Resume: c.Resume, StopAfter: defaultStopAfter}
 }

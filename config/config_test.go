@@ -51,7 +51,9 @@ func TestExampleOfStreams(t *testing.T) {
 	tail = "streams:\n" + strings.ReplaceAll(strings.ReplaceAll(tail, "streams: {}\n", ""), "# ", "")
 	c, err := parse(example, []byte(tail), nil)
 	require.NoError(t, err)
-	require.Len(t, c.Streams, 3)
+	require.Len(t, c.Streams, 4)
+	require.Len(t, c.Stream("remote").Source, 2)
+	require.Equal(t, StartAlways, c.Stream("remote").Start)
 	require.Equal(t, map[Program]StreamName{"2": "sport", "Kids HD": "kids"}, c.Stream("mux").Programs)
 	require.Equal(t, Duration(time.Minute), c.Stream("news").Resume)
 	require.Equal(t, 256*Size(megabyte), c.Stream("cam-7").Buffer.Size)
@@ -88,11 +90,11 @@ streams:
 	require.Zero(t, c.Resume)
 
 	// An entry begins with the general values, those of the environment included.
-	require.Equal(t, StreamConfig{Buffer: c.Buffer}, c.Stream("live"))
-	want := StreamConfig{Buffer: c.Buffer, Resume: Duration(time.Minute)}
+	require.Equal(t, StreamConfig{Buffer: c.Buffer, StopAfter: defaultStopAfter}, c.Stream("live"))
+	want := StreamConfig{Buffer: c.Buffer, Resume: Duration(time.Minute), StopAfter: defaultStopAfter}
 	want.Buffer.Window = Duration(90 * time.Second)
 	require.Equal(t, want, c.Stream("abc"))
-	require.Equal(t, StreamConfig{Buffer: c.Buffer}, c.Stream("other"))
+	require.Equal(t, StreamConfig{Buffer: c.Buffer, StopAfter: defaultStopAfter}, c.Stream("other"))
 }
 
 func TestLoadNoFile(t *testing.T) {
@@ -125,7 +127,7 @@ func TestRefused(t *testing.T) {
 		{"unknown key", "srt:\n  adress: :1\n", "f:2:3: srt.adress: unknown key; did you mean address?"},
 		{"unknown key, far off", "http:\n  tls: yes\n", "f:2:3: http.tls: unknown key; the keys here are address"},
 		{"unknown top key", "rtmp: {}\n", "f:1:1: rtmp: unknown key; the keys here are access, api, buffer"},
-		{"unknown key of a stream", "streams:\n  live:\n    latency: 1s\n", "f:3:5: streams.live.latency: unknown key; the keys here are buffer, program, programs, raw, resume, srt"},
+		{"unknown key of a stream", "streams:\n  live:\n    latency: 1s\n", "f:3:5: streams.live.latency: unknown key; the keys here are buffer, program, programs, push, raw, resume, source, srt, start, stop_after"},
 		{"no unit", "resume: 10\n", `f:1:9: resume: "10" has no unit; write 10s or 10ms`},
 		{"no duration", "resume: soon\n", `f:1:9: resume: "soon" is not a duration; write one like 10s`},
 		{"negative", "resume: -1s\n", "f:1:9: resume: a duration cannot be negative"},
@@ -175,6 +177,19 @@ func TestRefused(t *testing.T) {
 		{"programs of a pattern", "streams: {'a*': {programs: {1: b}}}\n", "streams.a*.programs: a pattern cannot have programs"},
 		{"programs to one stream", "streams: {a: {programs: {1: a}}}\n", "streams.a.programs.1: the stream a has a program already"},
 		{"program to no stream", "streams: {a: {programs: {1: '/'}}}\n", `streams.a.programs.1: "/" cannot be the name of a stream`},
+		{"source", "streams: {a: {source: ['srt://h:1?latncy=1']}}\n", "f:1:24: streams.a.source.0: bad SRT URL: parameter 1 is none that is known; did you mean latency?"},
+		{"no source", "streams: {a: {source: ['rtmp://h']}}\n", "streams.a.source.0: bad URL: it has to begin with srt://"},
+		{"source that is no list", "streams: {a: {source: 'srt://h:1'}}\n", "streams.a.source: needs a list"},
+		{"start", "streams: {a: {source: ['srt://h:1'], start: now}}\n", `streams.a.start: "now" is neither demand nor always`},
+		{"start of a pattern", "streams: {'a*': {source: ['srt://h:1'], start: always}}\n", "streams.a*.start: a pattern names no stream that could start by itself"},
+		{"start of nothing", "streams: {a: {start: always}}\n", "streams.a.start: there is no source"},
+		{"stop", "streams: {a: {source: ['srt://h:1'], stop_after: 25h}}\n", "streams.a.stop_after: 25h is out of range"},
+		{"rendezvous", "streams: {a: {push: ['srt://192.0.2.1:1?mode=rendezvous']}}\n", "streams.a.push.0: rendezvous is off, since it cannot prove who calls; add the network of the peer to srt.rendezvous"},
+		{"rendezvous elsewhere", "srt: {rendezvous: [10.0.0.0/8]}\nstreams: {a: {push: ['srt://192.0.2.1:1?mode=rendezvous']}}\n", "streams.a.push.0: 192.0.2.1 is in none of the networks of srt.rendezvous"},
+		{"port of a pattern", "streams: {'a*': {push: ['srt://:1']}}\n", "streams.a*.push.0: a pattern cannot have a port of its own"},
+		{"local port of a pattern", "streams: {'a*': {push: ['srt://h:1?port=5']}}\n", "streams.a*.push.0: a pattern cannot have a port of its own"},
+		{"too many sources", "streams: {a: {source: [" + strings.Repeat("'srt://h:1',", 17) + "]}}\n", "streams.a.source: there are more than 16 sources"},
+		{"too many targets", "streams: {a: {push: [" + strings.Repeat("'srt://h:1',", 17) + "]}}\n", "streams.a.push: there are more than 16 targets"},
 		{"section with a value", "srt: 5\n", "f:1:6: srt: needs keys below it"},
 		{"section with a list", "srt: [1]\n", "srt: needs keys below it"},
 		{"file with a list", "- a\n- b\n", "f:1:1: needs keys below it"},
@@ -366,11 +381,11 @@ srt:
 
 // A secret does not come out by accident, not even where it is refused.
 func TestSecretsAreNotShown(t *testing.T) {
-	const text = "srt: {passphrase: %[1]s}\naccess:\n- {user: u, password: %[1]s}\n- {token: %[1]s}\nstreams: {a: {srt: {publish_passphrase: %[1]s}}}\n"
+	const text = "srt: {passphrase: %[1]s}\naccess:\n- {user: u, password: %[1]s}\n- {token: %[1]s}\nstreams: {a: {srt: {publish_passphrase: %[1]s}, source: ['srt://h:1?passphrase=%[1]s&streamid=x?t=%[1]s'], push: ['srt://h:1?passphrase=%[1]s']}}\n"
 	c, err := parse("f", fmt.Appendf(nil, text, "verysecret"), nil)
 	require.NoError(t, err)
 	require.Equal(t, "verysecret", string(c.Stream("a").SRT.PublishPassphrase))
-	for _, shown := range []string{fmt.Sprint(c), fmt.Sprintf("%+v", c.SRT), fmt.Sprintf("%#v", c.Access), fmt.Sprintf("%q", c.Access[0].Password)} {
+	for _, shown := range []string{fmt.Sprint(c), fmt.Sprintf("%+v", c.SRT), fmt.Sprintf("%#v", c.Access), fmt.Sprintf("%q", c.Access[0].Password), fmt.Sprintf("%#v", c.Streams)} {
 		require.NotContains(t, shown, "verysecret")
 	}
 	b, err := json.Marshal(c)
@@ -381,4 +396,28 @@ func TestSecretsAreNotShown(t *testing.T) {
 		require.Error(t, err)
 		require.NotContains(t, err.Error(), "secret123")
 	}
+}
+
+func TestCallers(t *testing.T) {
+	c, err := parse("f", []byte(`
+srt: {rendezvous: ["::1", 127.0.0.0/8]}
+streams:
+  "base+*":
+    source: ["srt://h:1?streamid=read:$stream", "srt://127.0.0.1:5?mode=rendezvous"]
+    stop_after: 0s
+  a: {source: ["srt://h:1"], start: demand, push: ["srt://h:2", "srt://h:3"]}
+`), nil)
+	require.NoError(t, err)
+	s := c.Stream("base+x")
+	require.Zero(t, s.StopAfter)
+	require.Empty(t, s.Start)
+	_, u, err := s.Source[0].Parse("base+x")
+	require.NoError(t, err)
+	require.Equal(t, "srt://h:1?streamid=read:base+x", u.String())
+	require.Equal(t, "srt://h:1?streamid=***", s.Source[0].String())
+	require.Equal(t, defaultStopAfter, c.Stream("a").StopAfter)
+	require.Len(t, c.Stream("a").Push, 2)
+	require.Empty(t, c.Stream("b").Source)
+	require.Error(t, c.SRT.Allows("srt://[::2]:1?mode=rendezvous", "a"))
+	require.NoError(t, c.SRT.Allows("srt://name:1?mode=rendezvous", "a"))
 }

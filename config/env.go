@@ -50,7 +50,7 @@ func override(c *Config, env []string) (map[string]string, problems) {
 
 // fileOnly tells which list or table a variable would set.
 func fileOnly(name string) string {
-	for _, key := range []string{"streams", "access", "srt.ports", "srt.networks", "srt.options"} {
+	for _, key := range []string{"streams", "access", "srt.ports", "srt.networks", "srt.options", "srt.rendezvous"} {
 		variable := EnvPrefix + strings.ToUpper(strings.ReplaceAll(key, ".", "_"))
 		if name == variable || strings.HasPrefix(name, variable+"_") {
 			return key

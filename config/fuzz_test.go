@@ -17,7 +17,7 @@ func FuzzConfig(f *testing.F) {
 	text, err := os.ReadFile(example)
 	require.NoError(f, err)
 	f.Add(string(text), "BRUME_SRT_POOL=2")
-	f.Add("srt: {networks: [::1], options: {fc: 100}, ports: [{address: ':1', latency: 1s}]}\naccess: [{user: u, password: p, streams: [a*]}]\nstreams: {a: {raw: true, programs: {1: b}}}", "BRUME_SRT_MODE=play")
+	f.Add("srt: {networks: [::1], options: {fc: 100}, ports: [{address: ':1', latency: 1s}]}\naccess: [{user: u, password: p, streams: [a*]}]\nstreams: {a: {raw: true, programs: {1: b}, source: ['srt://h:1?streamid=$stream'], start: always, push: ['srt://:1']}}", "BRUME_SRT_MODE=play")
 	f.Fuzz(func(t *testing.T, text, env string) {
 		c, err := parse("f", []byte(text), strings.Split(env, "\n"))
 		if err != nil {
@@ -43,6 +43,11 @@ func FuzzConfig(f *testing.F) {
 		for p, s := range c.Streams {
 			require.True(t, validName(string(p), "*"))
 			require.LessOrEqual(t, s.Resume, Duration(time.Hour))
+			for _, u := range append(s.Source, s.Push...) {
+				_, _, err := u.Parse(strings.Repeat("y", MaxStreamName))
+				require.NoError(t, err)
+				require.NoError(t, c.SRT.Allows(u, "y"))
+			}
 			require.GreaterOrEqual(t, s.Buffer.Window, 6*s.Buffer.SegmentMax)
 			require.LessOrEqual(t, s.Buffer.SegmentTarget, s.Buffer.SegmentMax)
 			require.GreaterOrEqual(t, s.Buffer.Size, Size(megabyte))

@@ -43,6 +43,7 @@ func (c *Config) validate(file string, places map[string]*token.Position, set ma
 		if s := c.Streams[p]; !reflect.DeepEqual(s, c.general()) {
 			v.stream(s, join("streams", string(p)))
 			v.transport(p, &s)
+			v.callers(p, &s, c)
 		}
 	}
 	return v.problems

@@ -13,8 +13,8 @@ import (
 	"brume/srt"
 )
 
-// ErrURL means that a URL can't be used. The text says why, and shows nothing of it that may be secret.
-var ErrURL = errors.New("bad URL")
+// ErrScheme means that a URL's scheme is none of the register's.
+var ErrScheme = errors.New("bad URL")
 
 // URL is a parsed URL, of the type that its scheme's package has.
 type URL interface {
@@ -53,7 +53,7 @@ func parser[U URL](parse func(raw, stream string) (U, error)) func(raw, stream s
 	return func(raw, stream string) (URL, error) {
 		u, err := parse(raw, stream)
 		if err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrURL, err)
+			return nil, err
 		}
 		return u, nil
 	}
@@ -62,12 +62,13 @@ func parser[U URL](parse func(raw, stream string) (U, error)) func(raw, stream s
 // Names lists the schemes, sorted.
 func Names() []string { return slices.Sorted(maps.Keys(schemes)) }
 
-// Parse reads the URL of a source or a target of a stream, whose name may be put into it. The error is ErrURL.
+// Parse reads the URL of a source or a target of a stream, whose name may be put into it. The error is
+// ErrScheme or that of the scheme's own parser; its text shows nothing that may be secret.
 func Parse(raw, stream string) (*Scheme, URL, error) {
 	name, _, ok := strings.Cut(raw, "://")
 	s := schemes[name]
 	if !ok || s == nil {
-		return nil, nil, fmt.Errorf("%w: it has to begin with %s://", ErrURL, strings.Join(Names(), ":// or "))
+		return nil, nil, fmt.Errorf("%w: it has to begin with %s://", ErrScheme, strings.Join(Names(), ":// or "))
 	}
 	u, err := s.parse(raw, stream)
 	if err != nil {

@@ -82,8 +82,10 @@ func TestImportsOfTheHouse(t *testing.T) {
 		{room: "media", only: []string{"media"}},
 		{room: "buffer", only: []string{"media"}},
 		{room: "control", only: []string{"control"}},
-		{room: "config", only: []string{"media", "buffer", "srt/libsrt/option"}},
 		{room: "access", only: []string{"config"}},
+		{room: "near", only: []string{"near"}},
+		{room: "scheme", only: []string{"srt"}, never: []string{"srt/libsrt", "srt/listener"}},
+		{room: "config", only: []string{"media", "buffer", "near", "scheme", "srt"}, never: []string{"srt/listener"}},
 		{room: "sandbox", only: []string{"sandbox"}},
 		{room: "web", only: []string{"web"}},
 		{room: "guardian", only: []string{"control"}},
@@ -162,7 +164,7 @@ var clocks = []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "N
 func TestCoresArePure(t *testing.T) {
 	all := packages(t)
 	var files []string
-	for _, core := range []string{"media", "media/bits", "media/h26x", "media/ts", "inputs/mpegts", "inputs/mpegts/health", "outputs/mpegts", "outputs/fmp4", "srt", "access"} {
+	for _, core := range []string{"media", "media/bits", "media/h26x", "media/ts", "inputs/mpegts", "inputs/mpegts/health", "outputs/mpegts", "outputs/fmp4", "srt", "access", "scheme", "near"} {
 		require.Contains(t, all, core)
 		for _, f := range all[core].GoFiles {
 			files = append(files, filepath.Join(all[core].Dir, f))
