@@ -23,7 +23,7 @@ func TestParse(t *testing.T) {
 
 	for _, raw := range []string{"", "srt", "rtmp://secret", "SRT://h:1", "secret@h", "://"} {
 		_, _, err = Parse(raw, "live")
-			require.ErrorContains(t, err, "srt://")
+		require.ErrorContains(t, err, "srt://")
 		require.NotContains(t, err.Error(), "secret")
 	}
 	require.Equal(t, []string{"srt"}, Names())

@@ -33,7 +33,7 @@ const (
 	MsgHandover = "handover" // Handover, with a connected UDP socket
 
 	// Controller to connection process.
-	MsgConfigure = "configure" // Configure, with the buffer where the role is known
+	MsgConfigure = "configure" // Configure, with the socket where the child calls, and the buffer where the role is known
 	MsgBuffer    = "buffer"    // Buffer, with the buffer, once the role is known
 	MsgClose     = "close"     // end the connection in an orderly way
 	MsgReport    = "report"    // ask for a Hello and Stats at once (a new controller does)
@@ -104,6 +104,11 @@ type Configure struct {
 	Passphrase string            `json:"passphrase,omitempty"`
 	Options    map[string]string `json:"options,omitempty"` // by libsrt's names, in lower case without SRTO_
 	DecideMS   int               `json:"decide_ms"`         // silence after which an unknown role is play
+
+	// Mode is caller or rendezvous where the child calls: the first descriptor of the message is then a socket that is
+	// connected to the peer, and a publisher's buffer comes as a Buffer once the connection is made.
+	Mode     Mode   `json:"mode,omitempty"`
+	StreamID string `json:"stream_id,omitempty"` // to ask the peer for
 }
 
 // Buffer gives a child whose role showed itself its buffer.
@@ -160,6 +165,7 @@ const (
 	FailTimeout    = "timeout"     // the caller never finished its handshake
 	FailSecret     = "bad_secret"  // wrong passphrase
 	FailUnsecure   = "no_secret"   // one side has a passphrase, the other has none
+	FailRejected   = "rejected"    // the peer that was called refused the connection; the code says why
 	FailPeer       = "peer_closed" // the peer ended the connection
 	FailLost       = "peer_lost"   // the peer fell silent
 	FailClosed     = "closed"      // on the controller's word

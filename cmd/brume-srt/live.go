@@ -42,12 +42,21 @@ var pace = libsrt.Pace{Messages: 64, Pause: 2 * time.Millisecond}
 
 // live is the connection from its hand-over to its end, on a goroutine of its own.
 func (p *process) live() *ending {
-	c, l, end := p.accept()
+	var c *libsrt.Conn
+	var l *libsrt.Listener
+	var end *ending
+	if p.calls() {
+		c, end = p.call()
+	} else {
+		c, l, end = p.accept()
+	}
 	if end != nil {
 		return end
 	}
 	n := c.Negotiated()
-	n.Peer = p.caller.Peer
+	if p.caller != nil {
+		n.Peer = p.caller.Peer
+	}
 	n.Since = time.Now()
 	p.mu.Lock()
 	p.conn, p.listener, p.connected = c, l, &n
@@ -57,11 +66,14 @@ func (p *process) live() *ending {
 	in := &source{conn: c, listener: l, batch: libsrt.NewBatch(batchMessages), heard: time.Now()}
 	g := p.granted
 	var kept inputsrt.Batch
-	if g.role == srt.RoleUnknown {
+	switch {
+	case g.role == srt.RoleUnknown:
 		g, kept, end = p.decide(in)
-		if end != nil {
-			return end
-		}
+	case g.role == srt.RolePublish && p.calls():
+		g, kept, end = p.await(in, g.role, kept)
+	}
+	if end != nil {
+		return end
 	}
 	if g.file == nil {
 		return because(srt.FailBuffer, "no buffer came for the role "+string(g.role))
@@ -100,6 +112,12 @@ func (p *process) decide(in *source) (g grant, kept inputsrt.Batch, end *ending)
 	if end := p.show(role); end != nil {
 		return grant{}, kept, end
 	}
+	return p.await(in, role, kept)
+}
+
+// await waits for the buffer that a role has a right to, and keeps what comes meanwhile.
+func (p *process) await(in *source, role srt.Role, received inputsrt.Batch) (g grant, kept inputsrt.Batch, end *ending) {
+	kept = received
 	for start := time.Now(); time.Since(start) < grantWait; {
 		select {
 		case g = <-p.grants:
@@ -211,7 +229,7 @@ var errReplaced = errors.New("the peer called again while its connection was sil
 // source is the connection as a publisher's bytes.
 type source struct {
 	conn     *libsrt.Conn
-	listener *libsrt.Listener
+	listener *libsrt.Listener // nil where this side called
 	batch    *libsrt.Batch
 	messages []inputsrt.Message // of the batch
 	heard    time.Time          // when media last came
@@ -224,10 +242,12 @@ func (s *source) Next() (inputsrt.Batch, error) {
 		return inputsrt.Batch{}, err
 	}
 	now := time.Now()
-	if s.batch.Len() > 0 {
+	switch {
+	case s.listener == nil: // this side called
+	case s.batch.Len() > 0:
 		s.heard = now
 		s.refused = s.listener.Refused()
-	} else if s.listener.Refused() > s.refused && now.Sub(s.heard) > silentWait {
+	case s.listener.Refused() > s.refused && now.Sub(s.heard) > silentWait:
 		return inputsrt.Batch{}, errReplaced
 	}
 	s.messages = messages(s.messages[:0], s.batch)

@@ -76,7 +76,7 @@ type process struct {
 
 	configure *srt.Configure
 	caller    *srt.Handover
-	socket    *os.File // of the caller
+	socket    *os.File // of the caller, or to call over
 	granted   grant    // that came with the configuration
 	started   bool
 	over      bool // the media goroutine has returned
@@ -155,7 +155,7 @@ func (p *process) run() int {
 		}
 		switch {
 		case p.started:
-		case p.configure != nil && p.caller != nil:
+		case p.configure != nil && (p.caller != nil || p.calls()):
 			p.started = true
 			pair = nil
 			ticker := time.NewTicker(reportInterval)
@@ -184,6 +184,12 @@ func (p *process) message(a *arrival) *ending {
 		}
 		if p.configure == nil {
 			p.configure = &c
+			if p.calls() {
+				_ = p.handover.Close() // no listener has a caller for this one
+				if p.socket = a.take(); p.socket == nil {
+					return because(srt.FailInternal, "there is no socket to call over")
+				}
+			}
 			p.granted = grant{c.Role, a.take()}
 		}
 	case srt.MsgBuffer:
@@ -208,12 +214,12 @@ func (p *process) message(a *arrival) *ending {
 // handed takes the caller from the listener.
 func (p *process) handed(a *arrival) *ending {
 	if a.err != nil {
-		if p.caller == nil {
+		if p.caller == nil && !p.calls() {
 			return because(srt.FailInternal, "the listener is gone")
 		}
 		return nil
 	}
-	if a.Type != srt.MsgHandover || p.caller != nil {
+	if a.Type != srt.MsgHandover || p.caller != nil || p.calls() {
 		return nil
 	}
 	var h srt.Handover

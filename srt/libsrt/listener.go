@@ -67,6 +67,8 @@ func (l *Listener) Rejected() int { return int(C.brume_log_rejected()) }
 const (
 	RejectedBadSecret = 1000 + C.SRT_REJ_BADSECRET // wrong passphrase
 	RejectedUnsecure  = 1000 + C.SRT_REJ_UNSECURE  // one side has a passphrase, the other has none
+	RejectedTimeout   = 1000 + C.SRT_REJ_TIMEOUT   // no answer
+	RejectedUnknown   = 1000 + C.SRT_REJ_UNKNOWN   // libsrt does not say
 )
 
 // RejectText says what a code means.
@@ -90,8 +92,8 @@ func (l *Listener) Close() {
 	l.socket.Close()
 }
 
-// Connect takes over a UDP socket that is connected to a listener, and starts to call it: the
-// connection is made when State says so. fd is libsrt's from now on.
+// Connect takes over a UDP socket that is connected to a listener, or to another caller for a rendezvous, and starts to
+// call it: the connection is made when State says so. fd is libsrt's from now on, also after an error.
 func Connect(fd int, o Options) (*Conn, error) {
 	s, err := newSocket(o)
 	if err != nil {

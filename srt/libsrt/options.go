@@ -54,6 +54,7 @@ type Options struct {
 	Passphrase string            // 10 to 79 bytes; empty for none
 	StreamID   string            // of a caller, up to 512 bytes
 	Values     map[string]string // by the names of package option
+	Rendezvous bool              // both sides call each other at the same time
 }
 
 // newSocket creates and configures a live-mode socket whose calls don't block.
@@ -80,6 +81,9 @@ func newSocket(o Options) (*srtgo.SrtSocket, error) {
 	}
 	if err == nil && o.StreamID != "" {
 		err = s.SetSockOptString(C.SRTO_STREAMID, o.StreamID)
+	}
+	if err == nil && o.Rendezvous {
+		err = s.SetSockOptBool(C.SRTO_RENDEZVOUS, true)
 	}
 	for _, v := range values {
 		if err == nil {
