@@ -3,6 +3,7 @@ package api
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"net/http"
@@ -26,6 +27,7 @@ type fake struct {
 	ready       error
 	streams     []Stream
 	connections []Connection
+	pushes      []Push
 	snapshot    MetricsSnapshot
 	events      *Events
 	failure     error // of every operation, when set
@@ -127,6 +129,36 @@ func fakeHealth(at time.Time) *ts.Health {
 	return h
 }
 
+func (f *fake) Pushes() []Push { return append([]Push(nil), f.pushes...) }
+
+func (f *fake) Push(id string) (Push, error) {
+	for _, p := range f.pushes {
+		if p.ID == id {
+			return p, f.failure
+		}
+	}
+	return Push{}, ErrNotFound
+}
+
+func (f *fake) StartPush(stream, url string) (Push, error) {
+	p := Push{ID: "new", Stream: stream, Call: Call{State: CallWaiting, URL: url, Mode: ModeCaller, Failures: map[string]uint64{}}}
+	if f.failure == nil {
+		f.pushes = append(f.pushes, p)
+	}
+	return p, f.failure
+}
+
+func (f *fake) EndPush(id string) error {
+	p, err := f.Push(id)
+	if err == nil && p.Configured {
+		err = fmt.Errorf("%w: it is configured", ErrConflict)
+	}
+	if err == nil {
+		f.ended = append(f.ended, id)
+	}
+	return err
+}
+
 func newFake() *fake {
 	start := time.Now().Add(-time.Hour).Truncate(time.Second).UTC()
 	f := &fake{
@@ -138,7 +170,10 @@ func newFake() *fake {
 			Hostname: "host", Started: start,
 		},
 		streams: []Stream{
-			{Name: "off", State: StreamOffline},
+			{Name: "off", State: StreamOffline, Source: &Source{
+				Start: "demand", URLs: []string{"srt://192.0.2.1:1", "srt://192.0.2.2:1"}, Index: 1,
+				Call: Call{State: CallFailed, URL: "srt://192.0.2.2:1", Mode: ModeCaller, Since: start, Attempts: 4, Failures: map[string]uint64{"timeout": 3, "made up": 1}, LastError: &CallError{Reason: "rejected", Detail: "no", Code: 1404, At: start}, NextTry: &start},
+			}},
 			{
 				Name: "live", State: StreamLive, LiveSince: &start, Publisher: &Publisher{"c1", "192.0.2.7:5000", start},
 				Tracks: []Track{
@@ -153,19 +188,23 @@ func newFake() *fake {
 		},
 		connections: []Connection{
 			{
-				ID: "c2", Peer: "192.0.2.8:5001", Local: "192.0.2.1:8889", Stream: "live", Role: RolePlay, Protocol: "srt", PID: 12,
+				ID: "c2", Peer: "192.0.2.8:5001", Local: "192.0.2.1:8889", Stream: "live", Role: RolePlay, Protocol: "srt", Direction: Inbound, Mode: ModeListener, PID: 12,
 				State: ConnectionConnected, Since: start.Add(time.Minute), Bytes: 50,
 				SRT: &SRT{PeerVersion: "1.5.3", LatencyReceiveMS: 120, LatencySendMS: 200, KeyLength: 16, PacketFilter: "fec", Encrypted: true, PayloadSize: 1316, Stats: srt.Stats{RTTMS: 1.5, Total: srt.StatsCount{PktSent: 9}}},
 			},
 			{
-				ID: "c1", Peer: "192.0.2.7:5000", Local: "192.0.2.1:8889", Stream: "live", Role: RolePublish, Protocol: "srt", PID: 11,
+				ID: "c1", Peer: "192.0.2.7:5000", Local: "192.0.2.1:8889", Stream: "live", Role: RolePublish, Protocol: "srt", Direction: Inbound, Mode: ModeListener, PID: 11,
 				State: ConnectionConnected, Since: start, Bytes: 1000, Sandbox: []string{"seccomp"}, SRT: &SRT{}, Input: &ts.Stats{Packets: 100},
 			},
-			{ID: "c3", Stream: "other", Role: RoleUndecided, Protocol: "srt", State: ConnectionStarting, Since: start.Add(-time.Minute)},
+			{ID: "c3", Stream: "other", Role: RoleUndecided, Protocol: "srt", Direction: Inbound, Mode: ModeListener, State: ConnectionStarting, Since: start.Add(-time.Minute)},
 		},
 	}
+	f.pushes = []Push{
+		{ID: "off-0", Stream: "off", Configured: true, Call: Call{State: CallWaiting, URL: "srt://192.0.2.3:1", Mode: ModeRendezvous, Since: start, Failures: map[string]uint64{}}},
+		{ID: "0123456789ab", Stream: "live", Call: Call{State: CallConnected, URL: "srt://192.0.2.3:1", Mode: ModeCaller, Since: start, Connection: "c4", Attempts: 2, Failures: map[string]uint64{"rejected": 1}}},
+	}
 	f.snapshot = MetricsSnapshot{
-		Info: f.info, Streams: f.streams, Connections: f.connections,
+		Info: f.info, Streams: f.streams, Connections: f.connections, Pushes: f.pushes,
 		Listeners: []ListenerMetrics{{"[::]:8889", srt.ListenerStats{Packets: 9, Rejected: map[string]uint64{"1404": 2, "x": 1, "99999": 3}}}},
 		HTTP:      HTTPMetrics{Accepted: 4, Requests: []HTTPRequests{{"segment", "2xx", 5, 600}, {"playlist", "4xx", 1, 10}}},
 		Events:    EventMetrics{Told: map[EventType]uint64{EventLive: 3}, Subscribers: 2, Dropped: 1},
@@ -394,6 +433,51 @@ func TestPanic(t *testing.T) {
 	requireProblem(t, res, body, http.StatusInternalServerError, "the server failed")
 	require.NotContains(t, string(body), "secret")
 	require.PanicsWithValue(t, http.ErrAbortHandler, func() { do(t, h, http.MethodGet, "/abort") })
+}
+
+func TestPushes(t *testing.T) {
+	f := newFake()
+	h := New(f, Options{})
+	list := get[List[Push]](t, h, "/api/v1/pushes")
+	require.Equal(t, 2, list.Total)
+	require.Equal(t, []Push{f.pushes[1], f.pushes[0]}, list.Items)
+	require.Equal(t, 1, get[List[Push]](t, h, "/api/v1/pushes?stream=off").Total)
+	require.Equal(t, f.pushes[0], get[Push](t, h, "/api/v1/pushes/off-0"))
+
+	post := func(body string) (*http.Response, []byte) {
+		return do(t, h, http.MethodPost, "/api/v1/pushes", func(r *http.Request) {
+			r.Header.Set("Content-Type", "application/json")
+			r.Body = io.NopCloser(strings.NewReader(body))
+		})
+	}
+	res, body := post(`{"stream":"live","url":"srt://h:1"}`)
+	require.Equal(t, http.StatusCreated, res.StatusCode, "%s", body)
+	require.Equal(t, "/api/v1/pushes/new", res.Header.Get("Location"))
+	var p Push
+	require.NoError(t, json.Unmarshal(body, &p))
+	require.Equal(t, "srt://h:1", p.URL)
+	for _, bad := range []string{`{}`, `{"stream":"live"}`, `[]`, `{"stream":"live","url":5}`, `{"stream":"live","url":"x","more":1}`, `{"stream":"live","url":"` + strings.Repeat("x", 2049) + `"}`} {
+		res, _ = post(bad)
+		require.Equal(t, http.StatusUnprocessableEntity, res.StatusCode, bad)
+	}
+	require.Len(t, f.pushes, 3)
+
+	res, body = do(t, h, http.MethodDelete, "/api/v1/pushes/new")
+	require.Equal(t, http.StatusNoContent, res.StatusCode, "%s", body)
+	require.Equal(t, []string{"new"}, f.ended)
+	res, body = do(t, h, http.MethodDelete, "/api/v1/pushes/off-0")
+	requireProblem(t, res, body, http.StatusConflict, "it is configured")
+	for _, method := range []string{http.MethodGet, http.MethodDelete} {
+		res, body = do(t, h, method, "/api/v1/pushes/none")
+		requireProblem(t, res, body, http.StatusNotFound, `there is no push`)
+	}
+	f.failure = fmt.Errorf("%w: no such host", ErrInvalid)
+	res, body = post(`{"stream":"live","url":"srt://h:1"}`)
+	requireProblem(t, res, body, http.StatusUnprocessableEntity, `"no such host"`)
+	f.failure = errors.New("secret cause")
+	res, body = post(`{"stream":"live","url":"srt://h:1"}`)
+	requireProblem(t, res, body, http.StatusInternalServerError, "the server failed")
+	require.NotContains(t, string(body), "secret")
 }
 
 func TestHealth(t *testing.T) {

@@ -12,6 +12,10 @@ var (
 	ErrNoPublisher = errors.New("the stream has no publisher")
 	// ErrTooMany means that no more of the kind can be kept.
 	ErrTooMany = errors.New("too many")
+	// ErrInvalid means that something can't be done with these values, ErrConflict that it can't be done now. What
+	// they are wrapped with is told to whoever asked.
+	ErrInvalid  = errors.New("invalid")
+	ErrConflict = errors.New("conflict")
 )
 
 // Backend is what the API shows and does. Every answer is a snapshot that the caller may keep
@@ -51,6 +55,14 @@ type Backend interface {
 	StreamHistory(name string, r Resolution) (StreamHistory, error)
 	// Events are what has happened and happens. It is always the same one.
 	Events() *Events
+	// Pushes returns all pushes, in any order.
+	Pushes() []Push
+	// Push returns one of them, or ErrNotFound.
+	Push(id string) (Push, error)
+	// StartPush sends a stream to a URL whenever it is live. It returns ErrInvalid or ErrConflict.
+	StartPush(stream, url string) (Push, error)
+	// EndPush ends a push that StartPush began. It returns ErrNotFound, or ErrConflict for one of the configuration.
+	EndPush(id string) error
 
 	// Metrics returns what /metrics shows.
 	Metrics() MetricsSnapshot

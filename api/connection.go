@@ -29,18 +29,20 @@ const (
 
 // Connection is one connection that has a process of its own.
 type Connection struct {
-	ID       string          `json:"id"`
-	Peer     string          `json:"peer" doc:"Address and port of the other side" example:"192.0.2.7:50000"`
-	Local    string          `json:"local" doc:"Address and port of this side" example:"192.0.2.1:8889"`
-	Stream   string          `json:"stream" example:"live"`
-	Role     Role            `json:"role" enum:"publish,play,undecided" doc:"undecided: it did not say; its first packet or its silence decides"`
-	Protocol string          `json:"protocol" enum:"srt"`
-	PID      int             `json:"pid" doc:"Process that serves it"`
-	State    ConnectionState `json:"state" enum:"starting,connected,closing"`
-	Since    time.Time       `json:"since" doc:"When it came in"`
-	Bytes    uint64          `json:"bytes" doc:"Payload bytes received (publish) or sent (play)"`
-	Units    uint64          `json:"units" doc:"Access units written to or read from the buffer"`
-	Skipped  uint64          `json:"skipped" doc:"Access units that a viewer was too slow for"`
+	ID        string          `json:"id"`
+	Peer      string          `json:"peer" doc:"Address and port of the other side" example:"192.0.2.7:50000"`
+	Local     string          `json:"local" doc:"Address and port of this side" example:"192.0.2.1:8889"`
+	Stream    string          `json:"stream" example:"live"`
+	Role      Role            `json:"role" enum:"publish,play,undecided" doc:"undecided: it did not say; its first packet or its silence decides"`
+	Protocol  string          `json:"protocol" enum:"srt"`
+	Direction Direction       `json:"direction" enum:"inbound,outbound" doc:"outbound: the server called"`
+	Mode      Mode            `json:"mode" enum:"listener,caller,rendezvous" doc:"How this side came to the connection"`
+	PID       int             `json:"pid" doc:"Process that serves it"`
+	State     ConnectionState `json:"state" enum:"starting,connected,closing"`
+	Since     time.Time       `json:"since" doc:"When it came in"`
+	Bytes     uint64          `json:"bytes" doc:"Payload bytes received (publish) or sent (play)"`
+	Units     uint64          `json:"units" doc:"Access units written to or read from the buffer"`
+	Skipped   uint64          `json:"skipped" doc:"Access units that a viewer was too slow for"`
 
 	// BufferErrors counts entries that the buffer refused or that could not be read.
 	BufferErrors uint64 `json:"buffer_errors" doc:"Entries that the buffer refused or that could not be read"`

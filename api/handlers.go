@@ -77,6 +77,7 @@ func (h *handlers) register(a huma.API) []byte {
 	register(a, http.MethodGet, "/api/v1/connections/{id}/history", "getConnectionHistory", "What a connection was like, for graphs", h.connectionHistory, notFound, invalid)
 	register(a, http.MethodGet, "/api/v1/streams/{name}/history", "getStreamHistory", "What a stream was like, for graphs", h.streamHistory, notFound, invalid)
 	h.registerEvents(a)
+	h.registerPushes(a)
 	document, err := json.Marshal(a.OpenAPI())
 	if err != nil {
 		// The document is made of this package's types alone: a test would have met this.
@@ -87,8 +88,11 @@ func (h *handlers) register(a huma.API) []byte {
 
 func register[I, O any](a huma.API, method, path, id, summary string, f func(context.Context, *I) (*O, error), codes ...int) {
 	op := huma.Operation{Method: method, Path: path, OperationID: id, Summary: summary, Errors: codes}
-	if method == http.MethodDelete || method == http.MethodPut {
+	switch method {
+	case http.MethodDelete, http.MethodPut:
 		op.DefaultStatus = http.StatusNoContent
+	case http.MethodPost:
+		op.DefaultStatus = http.StatusCreated
 	}
 	huma.Register(a, op, f)
 }
@@ -195,6 +199,9 @@ func (h *handlers) disconnect(_ context.Context, in *connectionInput) (*struct{}
 
 // fault turns an error of the backend into an answer.
 func (h *handlers) fault(err error, kind, name string) error {
+	if answer := refusal(err); answer != nil {
+		return answer
+	}
 	switch {
 	case errors.Is(err, ErrNotFound):
 		return huma.Error404NotFound(fmt.Sprintf("there is no %s %q", kind, name))

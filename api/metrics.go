@@ -47,6 +47,9 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	for i := range s.Connections {
 		e.connection(&s.Connections[i])
 	}
+	for i := range s.Pushes {
+		e.push(&s.Pushes[i])
+	}
 	for i := range s.Listeners {
 		e.listener(&s.Listeners[i])
 	}

@@ -49,7 +49,7 @@ var (
 const other = "other"
 
 var endReasons = []string{
-	srt.FailTimeout, srt.FailSecret, srt.FailUnsecure, srt.FailPeer, srt.FailLost, srt.FailClosed,
+	srt.FailTimeout, srt.FailSecret, srt.FailUnsecure, srt.FailRejected, srt.FailPeer, srt.FailLost, srt.FailClosed,
 	srt.FailBuffer, srt.FailStreamEnd, srt.FailController, srt.FailInternal, srt.FailCrash,
 }
 

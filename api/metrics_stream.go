@@ -51,6 +51,9 @@ func (e emitter) stream(s *Stream) {
 	for _, kind := range []string{"video", "audio", "data"} {
 		e.add(streamTracks, float64(kinds[kind]), s.Name, kind)
 	}
+	if s.Source != nil {
+		e.source(s.Name, s.Source)
+	}
 	if b := s.Buffer; b != nil {
 		e.add(streamBufferTime, b.Seconds, s.Name)
 		e.add(streamBufferBytes, float64(b.Bytes), s.Name)

@@ -78,6 +78,15 @@ func TestMetrics(t *testing.T) {
 		`brume_events_total{type="stream.live"} 3`,
 		`brume_event_subscribers 2`,
 		`brume_event_subscribers_dropped_total 1`,
+		`brume_source_state{state="failed",stream="off"} 1`,
+		`brume_source_state{state="connected",stream="off"} 0`,
+		`brume_source_index{stream="off"} 1`,
+		`brume_source_attempts_total{stream="off"} 4`,
+		`brume_source_failures_total{reason="timeout",stream="off"} 3`,
+		`brume_source_failures_total{reason="other",stream="off"} 1`,
+		`brume_push_state{push="0123456789ab",state="connected",stream="live"} 1`,
+		`brume_push_attempts_total{push="0123456789ab",stream="live"} 2`,
+		`brume_push_failures_total{push="0123456789ab",reason="rejected",stream="live"} 1`,
 	} {
 		require.Contains(t, text, line+"\n")
 	}

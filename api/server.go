@@ -16,7 +16,7 @@ import (
 	"github.com/go-chi/chi/v5/middleware"
 )
 
-// maxBody bounds the body of a request, in bytes. No operation needs one yet.
+// maxBody bounds the body of a request, in bytes.
 const maxBody = 64 << 10
 
 // Options are what New needs beside the backend.

@@ -8,6 +8,7 @@ type MetricsSnapshot struct {
 	Info        Info
 	Streams     []Stream
 	Connections []Connection
+	Pushes      []Push
 	Listeners   []ListenerMetrics
 	HTTP        HTTPMetrics
 	Events      EventMetrics

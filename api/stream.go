@@ -24,6 +24,7 @@ type Stream struct {
 	State         StreamState `json:"state" enum:"offline,starting,live" doc:"live: media comes in; starting: a publisher is there, but its tracks are not known yet; offline: nobody publishes"`
 	Locked        bool        `json:"locked" doc:"No new publishers and players are let in over SRT"`
 	Publisher     *Publisher  `json:"publisher,omitempty" doc:"Who publishes; absent when offline"`
+	Source        *Source     `json:"source,omitempty" doc:"Where the stream is pulled from; absent where nothing pulls it"`
 	LiveSince     *time.Time  `json:"live_since,omitempty" doc:"When the stream became live; a publisher that returns within the resume time does not change it"`
 	UptimeSeconds float64     `json:"uptime_seconds" minimum:"0" doc:"Time since live_since, 0 when it is absent"` // the API fills it in
 	ResumeUntil   *time.Time  `json:"resume_until,omitempty" doc:"Until when viewers are kept for the publisher to return; absent when one is there, or when the stream is over"`

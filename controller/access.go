@@ -162,8 +162,9 @@ func (c *Controller) canDo(_ *caller, d *decision) {
 
 // asked is a caller's request and the listener that it came from, whose numbers mean nothing to another.
 type asked struct {
-	req srt.Request
-	by  *process
+	req    srt.Request
+	by     *process
+	parked bool // it has waited for a source
 }
 
 // answer gives a verdict to the listener that asked for it, with the hand-over socket of the process that takes the caller.
@@ -192,6 +193,9 @@ func (c *Controller) requested(a asked) {
 	}
 	req := &a.req
 	d := c.decide(req, a.by.duty.port)
+	if d.cause == causeNoPublisher && c.park(a, d.stream, d.role) {
+		return
+	}
 	if d.cause != "" {
 		c.refused(a, d.cause, d.reason)
 		return

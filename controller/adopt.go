@@ -43,6 +43,11 @@ func (c *Controller) adopt(held []guardian.Handed, stored guardian.Stored) {
 		}
 	}
 	for i := range held {
+		if held[i].Kind == kindPush {
+			c.adoptPush(&held[i])
+		}
+	}
+	for i := range held {
 		if held[i].Kind == kindProcess {
 			c.adoptProcess(&held[i])
 		}
@@ -134,9 +139,14 @@ func (c *Controller) adoptConnection(p *process) {
 	conn.settle()
 	p.conn, p.Conn = conn, &conn.connRecord
 	c.connections[conn.ID] = conn
+	if conn.Dialer != "" && !c.adoptCall(conn) {
+		c.closeConnection(conn) // the configuration does not name it any more
+		return
+	}
 	s := c.streams[conn.Stream]
 	switch {
 	case conn.Role == srt.RoleUnknown:
+	case conn.dialer != nil && conn.Buffer == 0: // its buffer comes with the connection
 	case s == nil || s.ID != conn.Buffer || conn.Role == srt.RolePublish && s.publisher != nil:
 		c.closeConnection(conn) // its buffer is no more, or another's
 	case conn.Role == srt.RolePublish:

@@ -28,6 +28,9 @@ type connRecord struct {
 	SocketID  uint32         `json:"socket_id"`
 	Since     time.Time      `json:"since"`
 	Connected *srt.Connected `json:"connected,omitempty"`
+	Mode      srt.Mode       `json:"mode,omitempty"`   // of a connection that this server makes
+	Dialer    string         `json:"dialer,omitempty"` // which of the stream's dialers makes it
+	Index     int            `json:"index,omitempty"`  // which of its URLs
 }
 
 // connection is an admitted caller.
@@ -45,6 +48,10 @@ type connection struct {
 	stats   srt.ConnStats
 	samples samples
 	ended   api.EventEnd // why, once it is known
+
+	dialer    *dialer     // that makes the connection, nil where the peer called
+	why       *srt.Failed // it ends
+	calledOff bool        // its dialer does not need it any more
 }
 
 // undecidedTime is how long a connection may show nothing on a stream that nobody publishes.
@@ -184,6 +191,7 @@ func (c *Controller) saidHello(p *process, hello srt.Hello) {
 }
 
 func (c *Controller) connected(conn *connection, connected srt.Connected) {
+	defer c.callConnected(conn)
 	if conn.Connected != nil {
 		return // told before, to an earlier controller
 	}
@@ -217,6 +225,7 @@ func (c *Controller) directed(conn *connection, role srt.Role) {
 		return
 	case role == srt.RolePlay && s.holder() == nil:
 		// A viewer that is early, or a publisher whose encoder is still starting: it may show more.
+		c.demand(conn.Stream, time.Now())
 		return
 	case conn.Only != srt.RoleUnknown && conn.Only != role:
 		c.turnAway(conn, causeForbidden, "it may "+roleName(conn.Only)+" the stream only, by the access entries or the stream's passphrases")
@@ -296,15 +305,23 @@ func (c *Controller) sweepConnections(now time.Time) {
 			c.putDown(conn.proc, faultClose)
 		case conn.Role == srt.RoleUnknown && conn.closing.IsZero() && now.Sub(conn.Since) > undecidedTime:
 			c.turnAway(conn, causeNoPublisher, "nobody publishes the stream, and it does not either")
-		case conn.Connected == nil && now.Sub(conn.Since) > handshakeMax:
+		case conn.Connected == nil && now.Sub(conn.Since) > conn.patience():
 			c.putDown(conn.proc, faultCaller)
 		}
 	}
 }
 
+// patience is how long a connection may take to be made.
+func (conn *connection) patience() time.Duration {
+	if conn.dialer == nil {
+		return handshakeMax
+	}
+	return callLimit(conn.dialer.urls[conn.Index])
+}
+
 // failReasons bounds what a process may put into a metric.
 var failReasons = map[string]bool{
-	srt.FailTimeout: true, srt.FailSecret: true, srt.FailUnsecure: true, srt.FailPeer: true, srt.FailLost: true, srt.FailClosed: true,
+	srt.FailTimeout: true, srt.FailSecret: true, srt.FailUnsecure: true, srt.FailRejected: true, srt.FailPeer: true, srt.FailLost: true, srt.FailClosed: true,
 	srt.FailBuffer: true, srt.FailStreamEnd: true, srt.FailController: true, srt.FailInternal: true,
 }
 
@@ -321,8 +338,11 @@ func (c *Controller) connectionFailed(p *process, failed srt.Failed) {
 		failed.Reason = srt.FailInternal
 	}
 	c.failures[failed.Reason]++
+	if conn.why == nil {
+		conn.why = &failed
+	}
 	conn.ended = api.EventEnd{Reason: failed.Reason, Detail: clip(failed.Detail, 200)}
-	if why, ok := secrets[failed.Reason]; ok && conn.Connected == nil {
+	if why, ok := secrets[failed.Reason]; ok && conn.Connected == nil && conn.dialer == nil {
 		c.rejects[why]++ // libsrt has refused it
 	}
 	level := slog.LevelInfo
@@ -375,6 +395,7 @@ func (c *Controller) dropConnection(conn *connection) {
 	conn.over = true
 	delete(c.connections, conn.ID)
 	c.tellEnded(conn)
+	defer c.callEnded(conn)
 	s := conn.in
 	if s == nil {
 		return

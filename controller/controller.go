@@ -66,6 +66,7 @@ type Controller struct {
 	duties      []*duty
 	kills       map[fault]uint64
 	watched     int // looks at the processes
+	out         outbound
 	malformed   *slogLimiter
 	refusals    lines
 	childLines  lines // of all processes together
@@ -99,6 +100,7 @@ func (c *Controller) Run(ctx context.Context, ctl *control.Conn, log *slog.Logge
 		return fmt.Errorf("%w: %w", ErrSetup, err)
 	}
 	c.mu.Lock()
+	c.loadCallers()
 	c.adopt(held, stored)
 	err = c.startAll(ctx, stored.Starts == 1)
 	c.mu.Unlock()
@@ -124,6 +126,7 @@ func (c *Controller) init(ctl *control.Conn, log *slog.Logger) {
 	c.childLines.perSec = allLinesPerSecond
 	c.histories = map[string]*streamSamples{}
 	c.reported = map[role]bool{}
+	c.out.init()
 	c.lastID = uint64(time.Now().UnixNano())
 }
 
@@ -226,6 +229,7 @@ func (c *Controller) shutdown() {
 	c.mu.Lock()
 	c.stopping = true
 	c.events.Close("the server is shutting down")
+	c.stopCalls()
 	for _, p := range c.processes {
 		switch {
 		case p.Role == roleHTTP:

@@ -2,9 +2,11 @@ package controller
 
 import (
 	"fmt"
+	"time"
 
 	"brume/api"
 	"brume/control"
+	"brume/media"
 	"brume/outputs/httpd"
 )
 
@@ -18,7 +20,13 @@ type webState struct {
 func (c *Controller) equipHTTP(p *process) {
 	c.web = webState{}
 	c.sendHTTP(p, func() error { return p.ctl.Send(httpd.MsgListen, nil, c.sockets.http...) })
+	c.tellDemand(p)
 	c.tellAllStreams(p)
+}
+
+// tellDemand says whether there are streams that begin when somebody asks for them.
+func (c *Controller) tellDemand(p *process) {
+	c.sendHTTP(p, func() error { return p.ctl.Send(httpd.MsgDemand, httpd.Demand{Sources: c.sourced()}) })
 }
 
 func (c *Controller) tellAllStreams(p *process) {
@@ -49,6 +57,7 @@ func (c *Controller) catchUpHTTP() {
 	if p := c.single(roleHTTP); p != nil && c.web.behind {
 		c.web.behind = false
 		c.sendHTTP(p, func() error { return p.ctl.Send(httpd.MsgListen, nil, c.sockets.http...) })
+		c.tellDemand(p)
 		c.tellAllStreams(p)
 	}
 }
@@ -74,6 +83,13 @@ func (c *Controller) heardHTTP(p *process, m control.Message) error {
 			return err
 		}
 		c.heardStreams(p, streams.Streams)
+	case httpd.MsgWanted:
+		var wanted httpd.Wanted
+		if err := m.Decode(&wanted); err != nil {
+			return err
+		}
+		answer := httpd.Source{Name: clip(wanted.Name, media.MaxNameSize), Starting: c.demand(wanted.Name, time.Now())}
+		c.sendHTTP(p, func() error { return p.ctl.Send(httpd.MsgSource, answer) })
 	case httpd.MsgFailed:
 		var failed httpd.Failed
 		if err := m.Decode(&failed); err != nil {

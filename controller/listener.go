@@ -15,7 +15,7 @@ func (c *Controller) heardListener(p *process, m control.Message) error {
 		if err := m.Decode(&req); err != nil {
 			return err
 		}
-		c.requested(asked{req, p})
+		c.requested(asked{req: req, by: p})
 	case srt.MsgNoHandover:
 		var no srt.NoHandover
 		if err := m.Decode(&no); err != nil {

@@ -29,6 +29,7 @@ func (c *Controller) monitor(now time.Time) {
 	c.sampleStreams(now)
 	c.tellMoreRefused(now)
 	c.sweepPool(now)
+	c.tendCalls(now)
 	c.sweepConnections(now)
 	c.sweepProcesses()
 	c.watch(now)

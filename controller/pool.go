@@ -41,7 +41,7 @@ func (c *Controller) fillPool() {
 			starting++
 		}
 	}
-	missing := int(c.Config.SRT.Pool) + len(c.pool.waiting) - len(c.pool.idle) - starting
+	missing := int(c.Config.SRT.Pool) + len(c.pool.waiting) + len(c.out.calls) - len(c.pool.idle) - starting
 	for range min(missing, maxStarting-starting) {
 		if _, err := c.spawn(roleConnection); err != nil {
 			c.log.Error("can't start a connection process", "error", err)
@@ -72,6 +72,10 @@ func (c *Controller) idleDied(p *process) {
 
 // idleChild takes a process that has just said hello into the pool, or gives it to who waits longest.
 func (c *Controller) idleChild(p *process) {
+	if c.takeCall(p) {
+		c.fillPool()
+		return
+	}
 	now := time.Now()
 	for len(c.pool.waiting) > 0 {
 		w := c.pool.waiting[0]

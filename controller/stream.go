@@ -70,6 +70,9 @@ func (s *stream) taken(now time.Time) bool {
 	if s.takeover != nil || s.successor != nil || s.publisher.proc == nil {
 		return true
 	}
+	if s.publisher.dialer != nil {
+		return s.publisher.proc.alive() // a source that is connected stays, and is ended by the controller where it brings nothing
+	}
 	// The monitor may be late.
 	if info, err := s.reader.Info(); err == nil && info.Head != s.info.Head {
 		s.moved = now

@@ -74,7 +74,16 @@ func (c *Controller) Streams() []api.Stream {
 func (c *Controller) allStreams() []api.Stream {
 	all := make([]api.Stream, 0, len(c.streams))
 	for _, s := range c.streams {
-		all = append(all, s.view())
+		v := s.view()
+		if k := c.out.sources[v.Name]; k != nil {
+			v.Source = k.view()
+		}
+		all = append(all, v)
+	}
+	for name, k := range c.out.sources {
+		if c.streams[name] == nil {
+			all = append(all, api.Stream{Name: name, State: api.StreamOffline, Tracks: []api.Track{}, Source: k.view()})
+		}
 	}
 	offline := map[string]bool{}
 	for pattern := range c.Config.Streams {
@@ -84,7 +93,7 @@ func (c *Controller) allStreams() []api.Stream {
 		offline[name] = true
 	}
 	for name, listed := range offline {
-		if listed && c.streams[name] == nil {
+		if listed && c.streams[name] == nil && c.out.sources[name] == nil {
 			all = append(all, api.Stream{Name: name, State: api.StreamOffline, Tracks: []api.Track{}})
 		}
 	}
@@ -107,7 +116,7 @@ func (c *Controller) Stream(name string) (api.Stream, error) {
 func (s *stream) view() api.Stream {
 	v := api.Stream{
 		Name: s.Stream, State: s.state(), Input: s.input, BytesIn: s.rates.total, BytesOut: s.bytesOut + s.web.Bytes,
-		Viewers: api.Viewers{SRT: len(s.players), HLS: s.web.Viewers},
+		Viewers: api.Viewers{SRT: s.viewers() - s.web.Viewers, HLS: s.web.Viewers},
 		HLS:     api.HLSStats{Requests: s.web.Requests, Bytes: s.web.Bytes, PlayerViews: s.web.PlayerViews},
 		Tracks:  make([]api.Track, len(s.tracks)),
 	}
@@ -184,6 +193,10 @@ func (conn *connection) view() api.Connection {
 		State: api.ConnectionStarting, Since: conn.Since, Bytes: conn.stats.Bytes, Units: conn.stats.Units, Skipped: conn.stats.Skipped,
 		BufferErrors: conn.stats.BufferErr, Input: conn.stats.Demux,
 	}
+	v.Direction, v.Mode = api.Inbound, api.ModeListener
+	if conn.Mode != "" {
+		v.Direction, v.Mode = api.Outbound, api.Mode(conn.Mode)
+	}
 	if conn.proc != nil {
 		v.PID, v.Sandbox = conn.proc.PID, conn.proc.hello.Sandbox
 	}
@@ -218,7 +231,7 @@ func (c *Controller) Metrics() api.MetricsSnapshot {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	m := api.MetricsSnapshot{
-		Info: c.info(), Streams: c.allStreams(), Connections: c.allConnections(), HTTP: c.web.metrics(),
+		Info: c.info(), Streams: c.allStreams(), Connections: c.allConnections(), Pushes: c.allPushes(), HTTP: c.web.metrics(),
 		Processes: map[string]int{"guardian": 1, "controller": 1},
 		Events:    c.events.Metrics(),
 		Restarts:  maps.Clone(c.restarts), Rejects: map[api.Refusal]uint64{}, Failures: maps.Clone(c.failures),

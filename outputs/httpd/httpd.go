@@ -34,6 +34,8 @@ type server struct {
 	http *http.Server
 	gate *gate
 
+	demand demand
+
 	mu        sync.RWMutex
 	streams   map[string]*served
 	addresses []string
@@ -52,7 +54,7 @@ type served struct {
 
 // Run serves until the control socket ends, ctx does, or the controller says so.
 func Run(ctx context.Context, ctl *control.Conn, log *slog.Logger, o Options) error {
-	s := &server{ctl: ctl, log: log, o: o, streams: map[string]*served{}, gate: newGate()}
+	s := &server{ctl: ctl, log: log, o: o, streams: map[string]*served{}, gate: newGate(), demand: demand{wanted: map[string]*wish{}}}
 	s.http = &http.Server{
 		Handler:           s.handler(),
 		ReadHeaderTimeout: 10 * time.Second,
@@ -109,6 +111,16 @@ func (s *server) hear(m control.Message, files []*os.File) {
 		var r Remove
 		if err = m.Decode(&r); err == nil {
 			s.remove(r)
+		}
+	case MsgDemand:
+		var d Demand
+		if err = m.Decode(&d); err == nil {
+			s.demand.set(d.Sources)
+		}
+	case MsgSource:
+		var source Source
+		if err = m.Decode(&source); err == nil && !source.Starting {
+			s.demand.decide(source.Name, true)
 		}
 	case MsgReport:
 		err = s.hello()
@@ -196,6 +208,7 @@ func (s *server) add(stream Stream, f *os.File) error {
 	s.mu.Lock()
 	s.streams[stream.Name] = next
 	s.mu.Unlock()
+	s.demand.decide(stream.Name, false)
 	if old != nil {
 		old.close()
 	}

@@ -10,6 +10,8 @@ const (
 	MsgListen = "listen" // with listening TCP sockets: serve on these too; one whose address is served already is closed
 	MsgStream = "stream" // Stream, with the read-only buffer; the same name and id again changes nothing, another id replaces
 	MsgRemove = "remove" // Remove: the stream is no more
+	MsgDemand = "demand" // Demand: whether streams begin when they are asked for
+	MsgSource = "source" // Source: the answer to a Wanted
 	MsgReport = "report" // ask for a Hello and Stats at once (a new controller does)
 	MsgClose  = "close"  // finish what runs, at most CloseGrace long, and end
 
@@ -18,6 +20,7 @@ const (
 	MsgStats   = "stats"   // Stats, once a second
 	MsgStreams = "streams" // Streams, once a second, as many messages as it takes
 	MsgFailed  = "failed"  // Failed: a message could not be obeyed
+	MsgWanted  = "wanted"  // Wanted: somebody asks for a stream that is not there
 )
 
 // Bounds of the http process.
@@ -34,6 +37,13 @@ const (
 	StreamsPerMessage = 100
 	// CloseGrace is how long running requests may go on after MsgClose.
 	CloseGrace = 2 * time.Second
+	// MaxWanted bounds the streams that requests wait for at once, MaxHeld the requests that wait. A further one is answered with 503.
+	MaxWanted = 256
+	MaxHeld   = 4096
+	// WantedRate is how many Wanted messages a second are sent.
+	WantedRate = 50
+	// Hold is how long a request waits for a stream that is starting to have a buffer.
+	Hold = 5 * time.Second
 	// ViewerWindow is how long a viewer counts after its last request of a playlist, segment or part.
 	ViewerWindow = 10 * time.Second
 )
@@ -49,6 +59,23 @@ type Stream struct {
 type Remove struct {
 	Name string `json:"name"`
 	ID   uint64 `json:"id"`
+}
+
+// Demand tells whether there are streams that begin when somebody asks for them. Without it unknown names are answered with
+// 404 at once.
+type Demand struct {
+	Sources bool `json:"sources"`
+}
+
+// Wanted names a stream that somebody asks for and that is not there.
+type Wanted struct {
+	Name string `json:"name"` // media.ValidName
+}
+
+// Source answers a Wanted.
+type Source struct {
+	Name     string `json:"name"`
+	Starting bool   `json:"starting"` // a Stream follows, once the source is connected
 }
 
 // Hello reports the http process.

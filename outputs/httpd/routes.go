@@ -68,6 +68,15 @@ func (s *server) serveHLS(a *answer, r *http.Request, p string) {
 	name, rest, _ := strings.Cut(p, "/")
 	a.route = routeOf(hls.KindOf(rest))
 	one := s.stream(name)
+	if one == nil && a.route == RoutePlaylist {
+		switch s.wait(r.Context(), name) {
+		case arrived:
+			one = s.stream(name)
+		case starting:
+			later(a)
+			return
+		}
+	}
 	if one == nil {
 		plain(a, http.StatusNotFound, "no such stream is live")
 		return

@@ -1,0 +1,407 @@
+package controller
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	mathrand "math/rand/v2"
+	"net/netip"
+	"os"
+	"slices"
+	"strconv"
+	"time"
+
+	"brume/config"
+	"brume/scheme"
+	"brume/srt"
+	"brume/srt/libsrt/option"
+)
+
+// Reasons of failures that no process tells; the others are those of srt.Failed.
+const (
+	failResolve   = "resolve"    // the host's name can't be resolved
+	failSocket    = "socket"     // no socket can be made to the peer
+	failForbidden = "forbidden"  // a rendezvous with a peer that the configuration does not name
+	failProcess   = "no_process" // no process was ready in time
+	failNoMedia   = "no_media"   // a source that connected brought nothing
+)
+
+// dialer is what this server calls by itself: the source of a stream, or a target that the stream is pushed to.
+type dialer struct {
+	id     string
+	stream string
+	role   srt.Role // publish of a source, play of a target
+	urls   []*srt.URL
+
+	round    round
+	rest     []netip.Addr       // of the present host, not tried yet
+	conn     *connection        // that is being made or is there
+	cancel   context.CancelFunc // of the resolution that runs
+	attempts uint64
+	failures map[string]uint64
+	last     *callFailure
+}
+
+// callFailure is why an attempt failed or a connection ended.
+type callFailure struct {
+	srt.Failed
+	at time.Time
+}
+
+// outbound is what the controller keeps of all its callers.
+type outbound struct {
+	sources map[string]*source // by stream
+	pushes  map[string]*push   // by id
+	calls   []*pendingCall     // that wait for a process
+	parked  []parked           // SRT players that wait for a source
+	resolve lookup
+	ctx     context.Context // of resolutions
+	stop    context.CancelFunc
+}
+
+func (o *outbound) init() {
+	o.sources, o.pushes = map[string]*source{}, map[string]*push{}
+	o.resolve = systemLookup
+	o.ctx, o.stop = context.WithCancel(context.Background())
+}
+
+// pendingCall is a connected socket that waits for a process to call over it.
+type pendingCall struct {
+	conn   *connection
+	url    *srt.URL
+	socket *os.File
+	since  time.Time
+}
+
+// callURLs reads the URLs of a stream. They were checked with the configuration or by the API.
+func (c *Controller) callURLs(all []config.URL, stream string) ([]*srt.URL, error) {
+	var urls []*srt.URL
+	for _, raw := range all {
+		s, u, err := raw.Parse(stream)
+		if err == nil {
+			err = c.Config.SRT.Allows(raw, stream)
+		}
+		if err != nil {
+			return nil, err
+		}
+		parsed, ok := u.(*srt.URL)
+		if !ok || s.Program != scheme.ProgramSRT {
+			return nil, fmt.Errorf("%s:// is not served", s.Name)
+		}
+		urls = append(urls, parsed)
+	}
+	return urls, nil
+}
+
+// url is the one that is called or connected, or that comes next.
+func (k *dialer) url() *srt.URL { return k.urls[k.round.at] }
+
+// busy tells whether an attempt or a connection is under way.
+func (k *dialer) busy() bool { return k.conn != nil || k.cancel != nil }
+
+// begin begins an attempt. A name is resolved at each, off the controller's lock.
+func (c *Controller) begin(k *dialer, now time.Time) {
+	k.round.begin(now)
+	k.attempts++
+	u := k.url()
+	if len(k.rest) > 0 {
+		c.dial(k, now)
+		return
+	}
+	if a, err := netip.ParseAddr(u.Host); err == nil {
+		c.resolved(k, []netip.Addr{a}, nil, now)
+		return
+	}
+	ctx, cancel := context.WithCancel(c.out.ctx)
+	k.cancel = cancel
+	go func() {
+		all, err := c.out.resolve(ctx, u.Host)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		calledOff := ctx.Err() != nil
+		cancel()
+		if calledOff || c.stopping {
+			return
+		}
+		k.cancel = nil
+		c.resolved(k, all, err, time.Now())
+	}()
+}
+
+func (c *Controller) resolved(k *dialer, all []netip.Addr, err error, now time.Time) {
+	u := k.url()
+	if err != nil {
+		c.callFails(k, srt.Failed{Reason: failResolve, Detail: err.Error()}, now)
+		return
+	}
+	if u.Mode == srt.ModeRendezvous {
+		all = slices.DeleteFunc(all, func(a netip.Addr) bool { return !config.Within(c.Config.SRT.Rendezvous, a) })
+		if len(all) == 0 || len(c.Config.SRT.Rendezvous) == 0 {
+			c.callFails(k, srt.Failed{Reason: failForbidden, Detail: "the peer's address is in none of the networks of srt.rendezvous"}, now)
+			return
+		}
+	}
+	if k.rest = callOrder(all, u.Local); len(k.rest) == 0 {
+		c.callFails(k, srt.Failed{Reason: failResolve, Detail: "the name has no address that can be called"}, now)
+		return
+	}
+	c.dial(k, now)
+}
+
+// dial makes the socket to the next address. The process that calls over it is the next one that comes up.
+func (c *Controller) dial(k *dialer, now time.Time) {
+	u := k.url()
+	peer := netip.AddrPortFrom(k.rest[0], u.Port)
+	k.rest = k.rest[1:]
+	s := c.streams[k.stream]
+	if k.role == srt.RolePlay && !s.playable() {
+		k.round.rest(now) // it has ended meanwhile
+		return
+	}
+	socket, err := callSocket(u, peer)
+	if err != nil {
+		c.callFails(k, srt.Failed{Reason: failSocket, Detail: fmt.Sprintf("%s: %v", peer, err)}, now)
+		return
+	}
+	local, _ := localAddress(socket)
+	id := make([]byte, 6)
+	_, _ = rand.Read(id) // never fails
+	conn := &connection{dialer: k, connRecord: connRecord{
+		ID: hex.EncodeToString(id), Stream: k.stream, Role: k.role, Peer: peer.String(), Local: local, Since: now,
+		Mode: u.Mode, Dialer: k.id, Index: k.round.at,
+	}}
+	k.conn = conn
+	c.connections[conn.ID] = conn
+	if k.role == srt.RolePlay {
+		_ = c.enter(conn, k.role) // nothing can fail: the stream is there
+	}
+	c.out.calls = append(c.out.calls, &pendingCall{conn, u, socket, now})
+	c.fillPool()
+}
+
+// takeCall gives a process that has just come up the call that waits longest, if there is one.
+func (c *Controller) takeCall(p *process) bool {
+	for len(c.out.calls) > 0 {
+		o := c.out.calls[0]
+		c.out.calls = c.out.calls[1:]
+		if !c.stillCalls(o, time.Now()) {
+			continue
+		}
+		c.hand(p, o)
+		return true
+	}
+	return false
+}
+
+// stillCalls tells whether a call may still get a process. One that may not is forgotten.
+func (c *Controller) stillCalls(o *pendingCall, now time.Time) bool {
+	switch {
+	case o.conn.over:
+	case !o.conn.closing.IsZero():
+		c.dropConnection(o.conn)
+	case now.Sub(o.since) > handshakeMax:
+		o.conn.why = &srt.Failed{Reason: failProcess, Detail: "no process was ready in time"}
+		c.dropConnection(o.conn)
+	default:
+		return true
+	}
+	_ = o.socket.Close()
+	return false
+}
+
+// hand makes an idle process the process of a call. Its record comes first: before it has any right.
+func (c *Controller) hand(p *process, o *pendingCall) {
+	conn := o.conn
+	conn.proc, p.conn, p.Conn = p, conn, &conn.connRecord
+	conn.Since = time.Now()
+	c.record(p)
+	configure := srt.Configure{
+		Conn: conn.ID, Stream: conn.Stream, Role: conn.Role, Mode: o.url.Mode, StreamID: o.url.StreamID,
+		Passphrase: o.url.Passphrase, Options: c.callOptions(conn.Stream, o.url),
+	}
+	files := []*os.File{o.socket}
+	if conn.in != nil {
+		files = append(files, conn.in.file(conn.Role))
+	}
+	err := p.ctl.Send(srt.MsgConfigure, configure, files...)
+	_ = o.socket.Close()
+	if err != nil {
+		conn.why = &srt.Failed{Reason: failProcess, Detail: "a process did not take the call"}
+		c.log.Warn("a connection process does not take its call", "pid", p.PID, "error", err)
+		p.kill()
+		return
+	}
+	c.log.Debug("calling over SRT", "conn", conn.ID, "stream", conn.Stream, "role", conn.Role, "url", o.url.String(), "peer", conn.Peer, "pid", p.PID)
+}
+
+// callOptions are libsrt's: the stream's settings under those of the URL.
+func (c *Controller) callOptions(stream string, u *srt.URL) map[string]string {
+	s := c.Config.Stream(stream).SRT
+	latency := cmp.Or(s.Latency, c.Config.SRT.Latency)
+	o := config.Options{"latency": strconv.FormatInt(time.Duration(latency).Milliseconds(), 10)}
+	return config.Options(u.Options).Over(s.Options.Over(o))
+}
+
+// callLimit is how long a call may take once its process has it, by the longest that the process itself gives it.
+func callLimit(u *srt.URL) time.Duration {
+	limit := 3 * time.Second // SRTO_CONNTIMEO
+	if v, err := option.Parse("conntimeo", u.Options["conntimeo"]); err == nil {
+		limit = time.Duration(v.Number) * time.Millisecond
+	}
+	if u.Mode == srt.ModeRendezvous {
+		limit *= 10 // as libsrt has it
+	}
+	return limit + handshakeMax
+}
+
+// callConnected lets a connection that this server has made do its work. It may be told again by a process of an earlier
+// controller, which may have died in between.
+func (c *Controller) callConnected(conn *connection) {
+	k := conn.dialer
+	if k == nil || conn.closing != (time.Time{}) || c.stopping {
+		return
+	}
+	k.round.up(time.Now())
+	switch {
+	case k.role != srt.RolePublish:
+	case conn.in != nil && conn.adopted:
+		c.grant(conn)
+	case conn.in == nil && c.streams[k.stream].holder() != nil:
+		c.log.Info("a source gives way: the stream has a publisher", "conn", conn.ID, "stream", k.stream, "peer", conn.Peer)
+		c.callOff(k)
+	case conn.in == nil:
+		if err := c.enter(conn, k.role); err != nil {
+			conn.why = &srt.Failed{Reason: srt.FailBuffer, Detail: "the stream's buffer can't be made"}
+			c.log.Error("can't open a stream", "stream", k.stream, "error", err)
+			c.closeConnection(conn)
+			return
+		}
+		c.record(conn.proc)
+		c.grant(conn)
+	}
+	conn.adopted = false
+}
+
+// callOff ends what a caller does, without taking it for a failure.
+func (c *Controller) callOff(k *dialer) {
+	if k.cancel != nil {
+		k.cancel()
+		k.cancel = nil
+	}
+	k.rest = nil
+	if k.conn == nil {
+		k.round.rest(time.Now())
+		return
+	}
+	k.conn.calledOff = true
+	c.closeConnection(k.conn)
+}
+
+// callEnded decides what comes after a connection that this server made or tried to make.
+func (c *Controller) callEnded(conn *connection) {
+	k := conn.dialer
+	if k == nil || k.conn != conn {
+		return
+	}
+	k.conn = nil
+	now := time.Now()
+	why := srt.Failed{Reason: srt.FailCrash, Detail: "its process has died"}
+	if conn.why != nil {
+		why = *conn.why
+	}
+	switch {
+	case c.stopping:
+	case conn.calledOff || why.Reason == srt.FailStreamEnd:
+		k.rest = nil
+		k.round.rest(now)
+	case conn.Connected == nil:
+		c.callFails(k, why, now)
+	default:
+		k.rest = nil
+		k.count(why, now)
+		k.round.down(now, mathrand.Float64())
+	}
+}
+
+// callFails notes an attempt that failed. The next one is begun by the monitor.
+func (c *Controller) callFails(k *dialer, why srt.Failed, now time.Time) {
+	u := k.url()
+	k.count(why, now)
+	if len(k.rest) > 0 {
+		k.round.enter(failed, now)
+		k.round.next = now
+	} else {
+		k.round.fail(now, mathrand.Float64())
+	}
+	attrs := []any{"stream", k.stream, "role", k.role, "url", u.String(), "reason", why.Reason, "detail", k.last.Detail}
+	if why.Code != 0 {
+		attrs = append(attrs, "code", why.Code)
+	}
+	if pause := k.round.next.Sub(now); pause > 0 {
+		attrs = append(attrs, "again_in", pause.Round(time.Millisecond).String())
+	}
+	c.log.Log(c.out.ctx, slog.LevelWarn, "an SRT call has failed", attrs...)
+}
+
+func (k *dialer) count(why srt.Failed, now time.Time) {
+	why.Detail = clip(why.Detail, 500)
+	k.last = &callFailure{why, now}
+	if k.failures == nil {
+		k.failures = map[string]uint64{}
+	}
+	k.failures[why.Reason]++
+}
+
+// tendCalls lets time pass for all that calls.
+func (c *Controller) tendCalls(now time.Time) {
+	for name, s := range c.out.sources {
+		c.tendSource(name, s, now)
+	}
+	c.tendPushes(now)
+	waiting := c.out.calls
+	c.out.calls = nil
+	for _, o := range waiting {
+		if c.stillCalls(o, now) {
+			c.out.calls = append(c.out.calls, o)
+		}
+	}
+	c.sweepParked(now)
+}
+
+// stopCalls ends what has no process yet.
+func (c *Controller) stopCalls() {
+	c.out.stop()
+	for _, o := range c.out.calls {
+		_ = o.socket.Close()
+	}
+	c.out.calls = nil
+}
+
+// adoptCall gives a connection back to its caller, or tells that it has none any more.
+func (c *Controller) adoptCall(conn *connection) bool {
+	var k *dialer
+	if conn.Role == srt.RolePublish {
+		if s := c.source(conn.Stream); s != nil {
+			s.ask(time.Now())
+			k = &s.dialer
+		}
+	} else {
+		c.addPushes(conn.Stream)
+		if p := c.out.pushes[conn.Dialer]; p != nil {
+			k = &p.dialer
+		}
+	}
+	if k == nil || k.id != conn.Dialer || k.conn != nil || conn.Index < 0 || conn.Index >= len(k.urls) {
+		return false
+	}
+	k.conn, conn.dialer = conn, k
+	k.round.at = conn.Index
+	k.round.begin(time.Now())
+	if conn.Connected != nil {
+		k.round.up(time.Now())
+	}
+	return true
+}

@@ -1,0 +1,117 @@
+package httpd
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"time"
+
+	"brume/media"
+)
+
+// demand are the requests that wait for a stream that is not there yet.
+type demand struct {
+	mu      sync.Mutex
+	sources bool // the controller has streams that begin when they are asked for
+	held    int
+	wanted  map[string]*wish
+	tokens  float64
+	last    time.Time
+}
+
+// wish is a stream that requests wait for.
+type wish struct {
+	waits int           // requests
+	done  chan struct{} // closed when it is decided
+	none  bool          // there is no such stream, and no source of it
+}
+
+// verdict is what becomes of a request for a stream that is not there.
+type verdict uint8
+
+const (
+	unknown  verdict = iota // 404
+	starting                // 503, try again
+	arrived                 // the stream is there
+)
+
+// wait holds a request for a stream that may begin since it is asked for.
+func (s *server) wait(ctx context.Context, name string) verdict {
+	d := &s.demand
+	d.mu.Lock()
+	if !d.sources || !media.ValidName(name) {
+		d.mu.Unlock()
+		return unknown
+	}
+	w := d.wanted[name]
+	if d.held >= MaxHeld || w == nil && (len(d.wanted) >= MaxWanted || !d.spend(time.Now())) {
+		d.mu.Unlock()
+		return starting
+	}
+	ask := w == nil
+	if ask {
+		w = &wish{done: make(chan struct{})}
+		d.wanted[name] = w
+	}
+	w.waits++
+	d.held++
+	d.mu.Unlock()
+	if ask {
+		// One that is lost is asked for by the next request.
+		_ = s.ctl.Send(MsgWanted, Wanted{Name: name})
+	}
+	timer := time.NewTimer(Hold)
+	defer timer.Stop()
+	select {
+	case <-w.done:
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.held--
+	if w.waits--; w.waits == 0 && d.wanted[name] == w {
+		delete(d.wanted, name)
+	}
+	switch {
+	case w.none:
+		return unknown
+	case s.stream(name) != nil:
+		return arrived
+	}
+	return starting
+}
+
+// spend takes one message from the budget.
+func (d *demand) spend(now time.Time) bool {
+	d.tokens = min(WantedRate, d.tokens+now.Sub(d.last).Seconds()*WantedRate)
+	d.last = now
+	if d.tokens < 1 {
+		return false
+	}
+	d.tokens--
+	return true
+}
+
+// decide ends the wait for a stream: it is there, or it will not be.
+func (d *demand) decide(name string, none bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if w := d.wanted[name]; w != nil {
+		w.none = none
+		delete(d.wanted, name)
+		close(w.done)
+	}
+}
+
+func (d *demand) set(sources bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.sources = sources
+}
+
+// later answers for a stream that is starting.
+func later(w http.ResponseWriter) {
+	w.Header().Set("Retry-After", "1")
+	plain(w, http.StatusServiceUnavailable, "the stream is starting")
+}
