@@ -8,14 +8,15 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"brume/config"
 	"brume/control"
 	"brume/srt"
 )
 
 // FuzzConnectionMessages lets a connection process that was taken over say anything, a message a line: an idle one, one
-// that has not shown its role, a viewer and a publisher. Nobody else may notice. An empty line lets time pass.
+// that has not shown its role, a viewer, a publisher, a source and a push. Nobody else may notice. An empty line lets time pass.
 func FuzzConnectionMessages(f *testing.F) {
-	for who := range byte(4) {
+	for who := range byte(6) {
 		f.Add(who, []byte(`{"type":"hello","body":{"pid":1,"libsrt":"1.5.1","sandbox":["seccomp"],"missing":["landlock"]}}
 {"type":"connected","body":{"peer":"x","latency_rcv":-1,"key_length":99999999999}}
 {"type":"connected","body":{}}
@@ -44,7 +45,7 @@ func FuzzConnectionMessages(f *testing.F) {
 		d.live(publisher)
 		viewer, waiting := d.admitted(2, "read:other"), d.admitted(3, "later")
 		var bad *peer
-		switch who % 4 {
+		switch who % 6 {
 		case 0:
 			bad = d.idle()
 		case 1:
@@ -53,6 +54,14 @@ func FuzzConnectionMessages(f *testing.F) {
 			bad = d.admitted(4, "read:other")
 		case 3:
 			bad = d.admitted(4, "publish:mine")
+		case 4:
+			d.withCallers("mine", config.StreamConfig{Start: config.StartAlways, Source: []config.URL{"srt://127.0.0.1:9"}})
+			d.after(0)
+			bad, _, _ = d.called()
+		case 5:
+			d.withCallers("other", config.StreamConfig{Push: []config.URL{"srt://127.0.0.1:9"}})
+			d.after(0)
+			bad, _, _ = d.called()
 		}
 		others := []*peer{publisher, viewer, waiting, web, d.listener, d.idle()}
 		for _, q := range others {

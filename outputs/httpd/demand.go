@@ -19,9 +19,13 @@ type demand struct {
 	last    time.Time
 }
 
+// askAgain is after how long a stream that requests still wait for is asked for again: the controller forgets who asked.
+const askAgain = 2 * time.Second
+
 // wish is a stream that requests wait for.
 type wish struct {
 	waits int           // requests
+	asked time.Time     // when the controller was last asked
 	done  chan struct{} // closed when it is decided
 	none  bool          // there is no such stream, and no source of it
 }
@@ -44,21 +48,27 @@ func (s *server) wait(ctx context.Context, name string) verdict {
 		return unknown
 	}
 	w := d.wanted[name]
-	if d.held >= MaxHeld || w == nil && (len(d.wanted) >= MaxWanted || !d.spend(time.Now())) {
+	now := time.Now()
+	ask := (w == nil || now.Sub(w.asked) > askAgain) && d.spend(now)
+	if d.held >= MaxHeld || w == nil && (len(d.wanted) >= MaxWanted || !ask) {
 		d.mu.Unlock()
 		return starting
 	}
-	ask := w == nil
-	if ask {
+	if w == nil {
 		w = &wish{done: make(chan struct{})}
 		d.wanted[name] = w
 	}
 	w.waits++
 	d.held++
+	if ask {
+		w.asked = now
+	}
 	d.mu.Unlock()
 	if ask {
-		// One that is lost is asked for by the next request.
 		_ = s.ctl.Send(MsgWanted, Wanted{Name: name})
+	}
+	if s.stream(name) != nil {
+		d.decide(name, false) // it came in between
 	}
 	timer := time.NewTimer(Hold)
 	defer timer.Stop()

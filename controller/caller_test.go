@@ -1,0 +1,554 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"brume/api"
+	"brume/buffer"
+	"brume/config"
+	"brume/control"
+	"brume/outputs/httpd"
+	"brume/srt"
+)
+
+const secret = "correct horse"
+
+// withCallers sets what a stream is pulled from and pushed to.
+func (d *desk) withCallers(pattern string, s config.StreamConfig) {
+	d.t.Helper()
+	s.Buffer, s.Resume = d.Config.Buffer, d.Config.Resume
+	d.Config.Streams[config.Pattern(pattern)] = s
+	d.loadCallers()
+	d.t.Cleanup(func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.stopCalls()
+	})
+}
+
+// called is the process that the next call gets, and what it is told.
+func (d *desk) called() (*peer, srt.Configure, []*os.File) {
+	d.t.Helper()
+	require.NotEmpty(d.t, d.out.calls, "nobody calls")
+	q := d.idle()
+	var told srt.Configure
+	files := q.hearsOf(srt.MsgConfigure, &told)
+	return q, told, files
+}
+
+// fails lets a call fail.
+func (d *desk) fails(q *peer, f srt.Failed) {
+	d.says(q, srt.MsgFailed, f)
+	d.ends(q, "exit status 0")
+}
+
+// after lets time pass in the eyes of what calls.
+func (d *desk) after(passed time.Duration) { d.monitor(time.Now().Add(passed)) }
+
+func peerOf(t *testing.T, f *os.File) string {
+	t.Helper()
+	fd, err := control.Descriptor(f)
+	require.NoError(t, err)
+	sa, err := unix.Getpeername(fd)
+	require.NoError(t, err)
+	switch a := sa.(type) {
+	case *unix.SockaddrInet4:
+		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port)).String()
+	case *unix.SockaddrInet6:
+		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr), uint16(a.Port)).String()
+	}
+	return ""
+}
+
+func TestSource(t *testing.T) {
+	d := newDesk(t)
+	d.withCallers("live", config.StreamConfig{
+		Start: config.StartAlways, SRT: config.StreamSRT{Latency: config.Duration(time.Second), Options: config.Options{"lossmaxttl": "3", "fc": "100"}},
+		Source: []config.URL{"srt://127.0.0.1:9?passphrase=correct%20horse&fc=200&streamid=read:$stream", "srt://[::1]:9"},
+	})
+	d.after(0)
+	first, told, files := d.called()
+	require.Equal(t, srt.Configure{
+		Conn: told.Conn, Stream: "live", Role: srt.RolePublish, Mode: srt.ModeCaller, StreamID: "read:live", Passphrase: secret,
+		Options: map[string]string{"latency": "1000", "lossmaxttl": "3", "fc": "200"},
+	}, told)
+	require.Len(t, files, 1, "a socket, and no buffer")
+	require.Equal(t, "127.0.0.1:9", peerOf(t, files[0]))
+	source := func() *api.Source {
+		s, err := d.Stream("live")
+		require.NoError(t, err)
+		return s.Source
+	}
+	require.Equal(t, api.CallConnecting, source().State)
+	require.Equal(t, told.Conn, d.guardian.waitRecord(first.p).Conn.ID)
+
+	d.fails(first, srt.Failed{Reason: srt.FailRejected, Detail: "the peer has no such stream", Code: 1404})
+	require.Equal(t, api.CallFailed, source().State)
+	require.Equal(t, 1, source().Index)
+	require.Equal(t, 1404, source().LastError.Code)
+	require.Equal(t, map[string]uint64{srt.FailRejected: 1}, source().Failures)
+	d.after(0)
+	second, told, files := d.called()
+	require.Empty(t, told.Passphrase)
+	require.Equal(t, "[::1]:9", peerOf(t, files[0]))
+	d.fails(second, srt.Failed{Reason: srt.FailTimeout})
+	d.after(0)
+	require.Empty(t, d.out.calls, "there is a pause after the last")
+	require.Zero(t, source().Index)
+	require.WithinDuration(t, time.Now().Add(firstPause), *source().NextTry, 500*time.Millisecond)
+	d.after(2 * time.Second)
+	third, _, _ := d.called()
+	d.says(third, srt.MsgConnected, srt.Connected{})
+	require.Len(t, third.hearsOf(srt.MsgBuffer, nil), 1)
+	require.Same(t, third.p.conn, d.streams["live"].publisher)
+	require.Equal(t, api.CallConnected, source().State)
+	d.says(third, srt.MsgConnected, srt.Connected{})
+	m, _ := third.hears()
+	require.Empty(t, m.Type, "a buffer is given once")
+	view, err := d.Connection(third.p.conn.ID)
+	require.NoError(t, err)
+	require.Equal(t, []any{api.Outbound, api.ModeCaller, "127.0.0.1:9"}, []any{view.Direction, view.Mode, view.Peer})
+	require.NotContains(t, d.log.String(), secret)
+	require.NotContains(t, d.log.String(), "correct")
+	require.NotContains(t, source().URLs[0], "correct")
+
+	t.Run("nobody else publishes, even if it is silent", func(t *testing.T) {
+		d.live(third)
+		d.silent("live")
+		require.Equal(t, srt.RejectConflict, d.calls(2, "publish:live").Reject)
+	})
+	t.Run("it is called again when it ends", func(t *testing.T) {
+		d.fails(third, srt.Failed{Reason: srt.FailPeer})
+		require.Nil(t, d.streams["live"].publisher)
+		require.Equal(t, uint64(1), source().Failures[srt.FailPeer])
+		d.after(0)
+		require.Len(t, d.out.calls, 1)
+	})
+}
+
+// waitRecord is what the store holds of a process once it has heard of its connection.
+func (g *fakeGuardian) waitRecord(p *process) (r processRecord) {
+	eventually(g.t, 5*time.Second, "the store has the connection", func() bool {
+		r = g.record(p)
+		return r.Conn != nil
+	})
+	return r
+}
+
+// A publisher may come while the source can't be reached, and the source waits for its end.
+func TestSourceWaitsForAPublisher(t *testing.T) {
+	d := newDesk(t)
+	d.withCallers("live", config.StreamConfig{Start: config.StartAlways, Source: []config.URL{"srt://127.0.0.1:9"}})
+	d.after(0)
+	call, _, _ := d.called()
+	publisher := d.admitted(1, "publish:live")
+	d.live(publisher)
+	d.says(call, srt.MsgConnected, srt.Connected{})
+	call.hearsOf(srt.MsgClose, nil)
+	require.Same(t, publisher.p.conn, d.streams["live"].publisher)
+	d.fails(call, srt.Failed{Reason: srt.FailClosed})
+	d.after(time.Minute)
+	require.Empty(t, d.out.calls)
+	require.Equal(t, resting, d.out.sources["live"].round.phase)
+	require.Empty(t, d.out.sources["live"].failures, "that was no failure")
+	d.ends(publisher, "exit status 0")
+	d.after(0)
+	require.Len(t, d.out.calls, 1)
+}
+
+func TestSourceWithoutMedia(t *testing.T) {
+	d := newDesk(t)
+	d.withCallers("live", config.StreamConfig{Start: config.StartAlways, Source: []config.URL{"srt://127.0.0.1:9", "srt://127.0.0.1:10"}})
+	d.after(0)
+	call, _, _ := d.called()
+	d.says(call, srt.MsgConnected, srt.Connected{})
+	d.tendCalls(time.Now().Add(noMediaTime - time.Second))
+	require.True(t, call.p.conn.closing.IsZero())
+	d.tendCalls(time.Now().Add(noMediaTime + time.Second))
+	call.hearsOf(srt.MsgClose, nil)
+	d.fails(call, srt.Failed{Reason: srt.FailClosed})
+	s := d.out.sources["live"]
+	require.Equal(t, map[string]uint64{failNoMedia: 1}, s.failures)
+	require.Equal(t, 1, s.round.at, "the backup has its turn")
+	require.Empty(t, d.streams, "a stream that never was is not kept")
+}
+
+func TestSourceOnDemand(t *testing.T) {
+	d := newDesk(t)
+	web := d.join(roleHTTP)
+	d.tellDemand(web.p)
+	var demand httpd.Demand
+	web.hearsOf(httpd.MsgDemand, &demand)
+	require.False(t, demand.Sources)
+	d.withCallers("base+*", config.StreamConfig{Source: []config.URL{"srt://127.0.0.1:9?streamid=$stream"}, StopAfter: config.Duration(30 * time.Second)})
+	d.tellDemand(web.p)
+	web.hearsOf(httpd.MsgDemand, &demand)
+	require.True(t, demand.Sources)
+	d.after(0)
+	require.Empty(t, d.out.calls)
+	asks := func(name string) (a httpd.Source) {
+		d.says(web, httpd.MsgWanted, httpd.Wanted{Name: name})
+		web.hearsOf(httpd.MsgSource, &a)
+		return a
+	}
+	require.Equal(t, httpd.Source{Name: "other"}, asks("other"))
+	require.Equal(t, httpd.Source{Name: "../x"}, asks("../x"))
+	require.Empty(t, d.out.calls)
+	require.Equal(t, httpd.Source{Name: "base+a", Starting: true}, asks("base+a"))
+	require.Equal(t, httpd.Source{Name: "base+a", Starting: true}, asks("base+a"))
+	require.Len(t, d.out.calls, 1, "one call, however many ask")
+	require.Equal(t, api.CallConnecting, mustStream(t, d, "base+a").Source.State)
+
+	// An SRT player waits for it too.
+	require.Zero(t, d.calls(1, "read:base+a"), "no verdict yet")
+	call, told, _ := d.called()
+	require.Equal(t, "base+a", told.StreamID)
+	d.says(call, srt.MsgConnected, srt.Connected{})
+	d.live(call)
+	d.after(0)
+	player := d.idle()
+	require.Equal(t, srt.Verdict{ID: 1, Child: player.p.ID}, d.verdict())
+	d.says(player, srt.MsgConnected, srt.Connected{})
+	require.Equal(t, 1, d.streams["base+a"].viewers())
+
+	// It goes on while somebody watches, and for some time after that.
+	now := time.Now()
+	d.streams["base+a"].moved = now.Add(time.Hour) // media comes in all the time
+	d.tendCalls(now.Add(10 * time.Minute))
+	require.True(t, call.p.conn.closing.IsZero())
+	d.ends(player, "exit status 0")
+	d.tendCalls(now.Add(10*time.Minute + 29*time.Second))
+	require.True(t, call.p.conn.closing.IsZero())
+	d.tendCalls(now.Add(10*time.Minute + 31*time.Second))
+	call.hearsOf(srt.MsgClose, nil)
+	d.fails(call, srt.Failed{Reason: srt.FailClosed})
+	s := d.streams["base+a"]
+	d.tendCalls(now.Add(11 * time.Minute))
+	require.Empty(t, d.out.calls)
+	require.Contains(t, d.out.sources, "base+a")
+	d.removeStream(s)
+	d.tendCalls(now.Add(11 * time.Minute))
+	require.Empty(t, d.out.sources, "a name that nobody asks for is forgotten")
+}
+
+func mustStream(t *testing.T, d *desk, name string) api.Stream {
+	t.Helper()
+	s, err := d.Stream(name)
+	require.NoError(t, err)
+	return s
+}
+
+func TestPlayersThatWaitForASource(t *testing.T) {
+	d := newDesk(t)
+	d.withCallers("*", config.StreamConfig{Source: []config.URL{"srt://127.0.0.1:9"}})
+	require.Zero(t, d.calls(1, "read:a"))
+	d.sweepParked(time.Now().Add(parkTime - time.Second))
+	require.Zero(t, d.verdict())
+	d.sweepParked(time.Now().Add(parkTime + time.Second))
+	v := d.verdict()
+	require.Equal(t, []any{uint64(1), srt.RejectNotFound}, []any{v.ID, v.Reject})
+	require.Empty(t, d.out.parked)
+
+	t.Run("one that did not say what it is", func(t *testing.T) {
+		d.called()
+		q := d.admitted(2, "b")
+		require.NotContains(t, d.out.sources, "b", "it may be a publisher")
+		d.says(q, srt.MsgDirection, srt.Direction{Role: srt.RolePlay})
+		require.Contains(t, d.out.sources, "b")
+	})
+	t.Run("too many", func(t *testing.T) {
+		for i := range maxParked {
+			d.out.parked = append(d.out.parked, parked{asked: asked{by: d.listener.p, parked: true}, stream: "a", since: time.Now().Add(time.Duration(i) * time.Hour)})
+		}
+		require.Equal(t, srt.RejectNotFound, d.calls(3, "read:a").Reject)
+		d.out.parked = nil
+	})
+	t.Run("too many names", func(t *testing.T) {
+		for i := range maxSources {
+			d.out.sources[strings.Repeat("x", i+1)] = &source{}
+		}
+		require.Equal(t, srt.RejectNotFound, d.calls(4, "read:more").Reject)
+		d.out.sources = map[string]*source{}
+	})
+}
+
+func TestPush(t *testing.T) {
+	d := newDesk(t)
+	d.withCallers("live", config.StreamConfig{Push: []config.URL{"srt://127.0.0.1:9?passphrase=correct%20horse&streamid=publish:$stream"}})
+	push := func() api.Push {
+		all := d.Pushes()
+		require.Len(t, all, 1)
+		return all[0]
+	}
+	d.after(0)
+	require.Equal(t, api.CallWaiting, push().State)
+	require.Equal(t, "live-0", push().ID)
+	require.NotContains(t, push().URL, "horse")
+	publisher := d.admitted(1, "publish:live")
+	d.after(0)
+	require.Empty(t, d.out.calls, "it is not live yet")
+	d.live(publisher)
+	d.after(0)
+	call, told, files := d.called()
+	require.Len(t, files, 2, "a socket and the buffer")
+	require.Equal(t, []any{srt.RolePlay, "publish:live", secret}, []any{told.Role, told.StreamID, told.Passphrase})
+	flags, err := unix.FcntlInt(files[1].Fd(), unix.F_GETFL, 0)
+	require.NoError(t, err)
+	require.Equal(t, unix.O_RDONLY, flags&unix.O_ACCMODE)
+	d.says(call, srt.MsgConnected, srt.Connected{})
+	require.Equal(t, api.CallConnected, push().State)
+	require.Equal(t, call.p.conn.ID, push().Connection)
+	require.Zero(t, mustStream(t, d, "live").Viewers.SRT, "a target is no viewer")
+
+	d.fails(call, srt.Failed{Reason: srt.FailPeer})
+	require.Equal(t, api.CallFailed, push().State)
+	d.after(2 * time.Second)
+	call, _, _ = d.called()
+	d.says(call, srt.MsgConnected, srt.Connected{})
+	d.fails(call, srt.Failed{Reason: srt.FailStreamEnd})
+	require.Equal(t, api.CallWaiting, push().State)
+	require.EqualValues(t, 1, push().Failures[srt.FailPeer])
+	require.Len(t, push().Failures, 1, "the end of the stream is no failure")
+	d.ends(publisher, "exit status 0")
+	d.after(time.Minute)
+	require.Empty(t, d.out.calls)
+	require.ErrorIs(t, d.EndPush("live-0"), api.ErrConflict)
+	require.NotContains(t, d.log.String(), "correct")
+}
+
+func TestPushesOfAPattern(t *testing.T) {
+	d := newDesk(t)
+	d.withCallers("cam-*", config.StreamConfig{Push: []config.URL{"srt://127.0.0.1:9?streamid=$stream", "srt://127.0.0.1:10"}})
+	require.Empty(t, d.Pushes())
+	publisher := d.admitted(1, "publish:cam-1")
+	d.live(publisher)
+	d.after(0)
+	require.Len(t, d.Pushes(), 2)
+	require.Len(t, d.out.calls, 2)
+	d.removeStream(d.streams["cam-1"])
+	for range 2 { // one sees that they are not needed, the next forgets them
+		for _, conn := range d.connections {
+			if conn.caller != nil {
+				d.closeConnection(conn)
+			}
+		}
+		d.tendCalls(time.Now())
+	}
+	d.tendCalls(time.Now())
+	require.Empty(t, d.Pushes())
+}
+
+func TestPushByTheAPI(t *testing.T) {
+	d := newDesk(t)
+	d.withCallers("x", config.StreamConfig{})
+	publisher := d.admitted(1, "publish:live")
+	d.live(publisher)
+	const url = "srt://127.0.0.1:9?passphrase=correct%20horse"
+	for _, bad := range []string{"", "rtmp://h", "srt://h:1?passphrase=short", "srt://127.0.0.1:1?mode=rendezvous"} {
+		_, err := d.StartPush("live", bad)
+		require.ErrorIs(t, err, api.ErrInvalid, bad)
+		require.NotContains(t, err.Error(), "short")
+	}
+	_, err := d.StartPush("../x", url)
+	require.ErrorIs(t, err, api.ErrInvalid)
+	p, err := d.StartPush("live", url)
+	require.NoError(t, err)
+	require.Equal(t, api.CallConnecting, p.State)
+	require.Equal(t, "srt://127.0.0.1:9?passphrase=***", p.URL)
+	_, err = d.StartPush("live", url)
+	require.ErrorIs(t, err, api.ErrConflict)
+	got, err := d.Push(p.ID)
+	require.NoError(t, err)
+	require.Equal(t, p, got)
+	d.eventually("it is in the store", func() bool { return len(d.guardian.kinds(kindPush)) == 1 })
+
+	call, _, _ := d.called()
+	d.says(call, srt.MsgConnected, srt.Connected{})
+	require.NoError(t, d.EndPush(p.ID))
+	require.ErrorIs(t, d.EndPush(p.ID), api.ErrNotFound)
+	call.hearsOf(srt.MsgClose, nil)
+	d.fails(call, srt.Failed{Reason: srt.FailClosed})
+	d.after(time.Minute)
+	require.Empty(t, d.out.calls)
+	require.Empty(t, d.Pushes())
+	d.eventually("it is gone from the store", func() bool { return len(d.guardian.kinds(kindPush)) == 0 })
+	require.NotContains(t, d.log.String(), "correct")
+
+	t.Run("too many", func(t *testing.T) {
+		for i := range maxPushes {
+			d.out.pushes[strings.Repeat("x", i+1)] = &push{caller: caller{stream: "x"}}
+		}
+		_, err := d.StartPush("live", url)
+		require.ErrorIs(t, err, api.ErrConflict)
+		d.out.pushes = map[string]*push{}
+	})
+}
+
+// A name is resolved at each attempt, without the lock, and each of its addresses is called.
+func TestCallByName(t *testing.T) {
+	d := newDesk(t)
+	answer := make(chan []string)
+	asked := make(chan string, 10)
+	d.out.resolve = func(ctx context.Context, host string) ([]netip.Addr, error) {
+		asked <- host
+		select {
+		case all := <-answer:
+			var addresses []netip.Addr
+			for _, a := range all {
+				addresses = append(addresses, netip.MustParseAddr(a))
+			}
+			if all == nil {
+				return nil, errors.New("no such host")
+			}
+			return addresses, nil
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	d.withCallers("live", config.StreamConfig{Start: config.StartAlways, Source: []config.URL{"srt://h:9", "srt://i:9?mode=rendezvous"}})
+	d.Config.SRT.Rendezvous = nil // taken out meanwhile
+	require.Empty(t, d.out.sources, "what is not allowed is not called")
+	d.Config.SRT.Rendezvous = []config.Network{{Prefix: netip.MustParsePrefix("192.0.2.0/24")}}
+	d.loadCallers()
+	s := d.out.sources["live"]
+	tend := func(after time.Duration) {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.tendCalls(time.Now().Add(after))
+	}
+	waits := func(what string, ok func() bool) {
+		t.Helper()
+		d.eventually(what, func() bool {
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			return ok()
+		})
+	}
+	tend(0)
+	require.Equal(t, "h", <-asked)
+	tend(0)
+	answer <- []string{"127.0.0.1", "127.0.0.1", "0.0.0.0", "::ffff:127.0.0.2", "::1"}
+	for _, want := range []string{"127.0.0.1:9", "[::1]:9", "127.0.0.2:9"} {
+		waits("it is called", func() bool { return len(d.out.calls) == 1 })
+		call, _, files := d.called()
+		require.Equal(t, want, peerOf(t, files[0]))
+		d.fails(call, srt.Failed{Reason: srt.FailTimeout})
+		tend(0)
+	}
+	require.Equal(t, "i", <-asked)
+	answer <- []string{"127.0.0.1"}
+	waits("a rendezvous elsewhere is none", func() bool { return s.failures[failForbidden] == 1 })
+	tend(2 * time.Second)
+	require.Equal(t, "h", <-asked)
+	answer <- nil
+	waits("the name is not known", func() bool { return s.failures[failResolve] == 1 })
+	require.Contains(t, s.last.Detail, "no such host")
+
+	// It may be called off in the middle of that.
+	tend(0)
+	require.Equal(t, "i", <-asked)
+	d.mu.Lock()
+	d.callOff(&s.caller)
+	require.False(t, s.busy())
+	d.mu.Unlock()
+	require.EqualValues(t, 6, s.attempts)
+}
+
+func TestCallOrder(t *testing.T) {
+	order := func(local string, all ...string) (got []string) {
+		var addresses []netip.Addr
+		for _, a := range all {
+			addresses = append(addresses, netip.MustParseAddr(a))
+		}
+		l, _ := netip.ParseAddr(local)
+		for _, a := range callOrder(addresses, l) {
+			got = append(got, a.String())
+		}
+		return got
+	}
+	require.Equal(t, []string{"::1", "10.0.0.1", "::2", "::3"}, order("", "::1", "::2", "::3", "10.0.0.1"))
+	require.Equal(t, []string{"10.0.0.1", "::1"}, order("", "::ffff:10.0.0.1", "10.0.0.1", "::1", "::", "224.0.0.1", "ff02::1"))
+	require.Equal(t, []string{"::1"}, order("::5", "10.0.0.1", "::1"))
+	require.Empty(t, order("::5", "10.0.0.1"))
+	require.Len(t, order("", "::1", "::2", "::3", "::4", "::5", "::6", "::7", "::8", "::9", "10.0.0.1"), maxAddresses)
+}
+
+func TestCallSocket(t *testing.T) {
+	name := func(f *os.File, err error) netip.AddrPort {
+		t.Helper()
+		require.NoError(t, err)
+		defer f.Close()
+		s, err := localAddress(f)
+		require.NoError(t, err)
+		return netip.MustParseAddrPort(s)
+	}
+	peer := netip.MustParseAddrPort("127.0.0.1:39999")
+	require.Equal(t, netip.MustParseAddrPort("127.0.0.1:39999"), name(callSocket(&srt.URL{Mode: srt.ModeRendezvous}, peer)))
+	require.Equal(t, netip.MustParseAddrPort("127.0.0.3:39998"), name(callSocket(&srt.URL{Local: netip.MustParseAddr("127.0.0.3"), LocalPort: 39998}, peer)))
+	require.Equal(t, "::1", name(callSocket(&srt.URL{}, netip.MustParseAddrPort("[::1]:39999"))).Addr().String())
+	_, err := callSocket(&srt.URL{Local: netip.MustParseAddr("192.0.2.1")}, peer)
+	require.ErrorContains(t, err, "send from 192.0.2.1:0")
+	_, err = callSocket(&srt.URL{}, netip.MustParseAddrPort("[fe80::1%nonesuch]:39999"))
+	require.ErrorContains(t, err, "no such network interface")
+}
+
+// What an earlier controller called goes on: a connection that is made, one that is being made, one whose buffer was
+// not given yet, and a push that the API started. What the configuration does not name any more ends.
+func TestAdoptCalls(t *testing.T) {
+	l := newLegacy(t)
+	l.Config.Streams["s"] = config.StreamConfig{Buffer: l.Config.Buffer, Resume: l.Config.Resume, Source: []config.URL{"srt://127.0.0.1:8", "srt://127.0.0.1:9"}}
+	l.Config.Streams["made"] = l.Config.Streams["s"]
+	l.Config.Streams["half"] = l.Config.Streams["s"]
+	l.loadCallers()
+	l.buffer(1, "s", buffer.Live)
+	l.put(kindPush, "p1", pushRecord{ID: "p1", Stream: "s", URL: "srt://127.0.0.1:10?passphrase=correct%20horse"})
+	record := func(stream, caller string, role srt.Role, buffer uint64, connected bool, index int) *connRecord {
+		r := &connRecord{ID: stream + caller, Stream: stream, Role: role, Buffer: buffer, Mode: srt.ModeCaller, Caller: caller, Index: index, Since: time.Now()}
+		if connected {
+			r.Connected = &srt.Connected{}
+		}
+		return r
+	}
+	source := l.process(11, roleConnection, record("s", "source", srt.RolePublish, 1, true, 1))
+	push := l.process(12, roleConnection, record("s", "p1", srt.RolePlay, 1, true, 0))
+	making := l.process(13, roleConnection, record("made", "source", srt.RolePublish, 0, false, 0))
+	half := l.process(14, roleConnection, record("half", "source", srt.RolePublish, 0, true, 0))
+	stranger := l.process(15, roleConnection, record("t", "source", srt.RolePublish, 0, false, 0))
+	index := l.process(16, roleConnection, record("s", "p2", srt.RolePlay, 1, true, 0))
+	l.adopted()
+
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, q := range []*peer{stranger, index} {
+		q.hearsOf(srt.MsgClose, nil)
+	}
+	for q, want := range map[*peer]phase{source: connected, push: connected, making: connecting, half: connected} {
+		conn := l.processes[q.p.ID].conn
+		require.True(t, conn.closing.IsZero())
+		require.NotNil(t, conn.caller)
+		require.Same(t, conn, conn.caller.conn)
+		require.Equal(t, want, conn.caller.round.phase)
+		q.hearsOf(srt.MsgReport, nil)
+	}
+	require.Equal(t, "s"+"source", l.streams["s"].publisher.ID)
+	require.Equal(t, 1, l.out.sources["s"].round.at)
+	l.tendCalls(time.Now())
+	require.Empty(t, l.out.calls, "nothing is called twice")
+
+	// The one that was connected and had no buffer yet gets it when it reports, as the one that connects now.
+	for _, q := range []*peer{half, making} {
+		p := l.processes[q.p.ID]
+		l.heard(p, control.Message{Type: srt.MsgConnected, Body: []byte("{}")}, nil)
+		require.Len(t, q.hearsOf(srt.MsgBuffer, nil), 1)
+		require.Same(t, p.conn, l.streams[p.conn.Stream].publisher)
+	}
+}

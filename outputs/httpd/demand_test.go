@@ -1,0 +1,110 @@
+package httpd
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// later gets something in the background.
+func (f *fixture) later(path string) <-chan *http.Response {
+	c := make(chan *http.Response, 1)
+	go func() {
+		r, _ := f.get("GET", path)
+		c <- r
+	}()
+	return c
+}
+
+func answered(t *testing.T, c <-chan *http.Response) *http.Response {
+	t.Helper()
+	select {
+	case r := <-c:
+		return r
+	case <-time.After(2 * patience):
+		t.Fatal("not answered")
+		return nil
+	}
+}
+
+// A request for a stream that begins on demand waits for it.
+func TestDemand(t *testing.T) {
+	f := start(t)
+	const path = "/hls/live/index.m3u8"
+	r, _ := f.get("GET", path)
+	require.Equal(t, http.StatusNotFound, r.StatusCode, "nothing begins on demand here")
+	require.NoError(t, f.ctl.Send(MsgDemand, Demand{Sources: true}))
+	f.counted()
+	var w Wanted
+
+	none := f.later("/hls/other/index.m3u8")
+	f.hear(MsgWanted, &w)
+	require.Equal(t, "other", w.Name)
+	require.NoError(t, f.ctl.Send(MsgSource, Source{Name: "other"}))
+	require.Equal(t, http.StatusNotFound, answered(t, none).StatusCode)
+
+	first, second := f.later(path), f.later("/hls/live/ts/index.m3u8")
+	f.hear(MsgWanted, &w)
+	require.Equal(t, "live", w.Name)
+	require.NoError(t, f.ctl.Send(MsgSource, Source{Name: "live", Starting: true}))
+	require.NoError(t, f.ctl.Send(MsgSource, Source{Name: "other"}))
+	time.Sleep(20 * time.Millisecond)
+	require.Empty(t, first, "it is held")
+	f.add(1, live(t))
+	require.Equal(t, http.StatusOK, answered(t, first).StatusCode)
+	require.Equal(t, http.StatusOK, answered(t, second).StatusCode)
+
+	// Neither a segment nor a name that no stream can have is asked for.
+	for _, path := range []string{"/hls/gone/v0/seg-1-1.m4s", "/hls/..%2f/index.m3u8", "/hls/" + strings.Repeat("x", 101) + "/index.m3u8"} {
+		r, _ = f.get("GET", path)
+		require.Equal(t, http.StatusNotFound, r.StatusCode, path)
+	}
+
+	began := time.Now()
+	slow := f.later("/hls/slow/index.m3u8")
+	f.hear(MsgWanted, &w)
+	require.Equal(t, "slow", w.Name)
+	r = answered(t, slow)
+	require.Equal(t, http.StatusServiceUnavailable, r.StatusCode)
+	require.Equal(t, "1", r.Header.Get("Retry-After"))
+	require.GreaterOrEqual(t, time.Since(began), Hold)
+
+	require.NoError(t, f.ctl.Send(MsgDemand, Demand{}))
+	f.counted()
+	r, _ = f.get("GET", "/hls/slow/index.m3u8")
+	require.Equal(t, http.StatusNotFound, r.StatusCode)
+}
+
+// A stream that many wait for is asked for now and then, and a flood of names is bounded.
+func TestDemandIsBounded(t *testing.T) {
+	d := demand{}
+	now := time.Unix(1e9, 0)
+	spent := 0
+	for range 10 * WantedRate {
+		if d.spend(now) {
+			spent++
+		}
+	}
+	require.Equal(t, WantedRate, spent)
+	require.True(t, d.spend(now.Add(time.Second)))
+
+	f := start(t)
+	require.NoError(t, f.ctl.Send(MsgDemand, Demand{Sources: true}))
+	f.counted()
+	first := f.later("/hls/live/index.m3u8")
+	var w Wanted
+	f.hear(MsgWanted, &w)
+	time.Sleep(askAgain + 10*time.Millisecond)
+	second := f.later("/hls/live/index.m3u8")
+	f.hear(MsgWanted, &w)
+	require.Equal(t, "live", w.Name)
+	require.NoError(t, f.ctl.Send(MsgSource, Source{Name: "live"}))
+	require.Equal(t, http.StatusNotFound, answered(t, first).StatusCode)
+	require.Equal(t, http.StatusNotFound, answered(t, second).StatusCode)
+
+	s := &server{demand: demand{sources: true, wanted: map[string]*wish{}, held: MaxHeld}}
+	require.Equal(t, starting, s.wait(t.Context(), "live"))
+}
