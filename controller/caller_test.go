@@ -337,7 +337,7 @@ func TestPushesOfAPattern(t *testing.T) {
 	d.removeStream(d.streams["cam-1"])
 	for range 2 { // one sees that they are not needed, the next forgets them
 		for _, conn := range d.connections {
-			if conn.caller != nil {
+			if conn.dialer != nil {
 				d.closeConnection(conn)
 			}
 		}
@@ -385,7 +385,7 @@ func TestPushByTheAPI(t *testing.T) {
 
 	t.Run("too many", func(t *testing.T) {
 		for i := range maxPushes {
-			d.out.pushes[strings.Repeat("x", i+1)] = &push{caller: caller{stream: "x"}}
+			d.out.pushes[strings.Repeat("x", i+1)] = &push{dialer: dialer{stream: "x"}}
 		}
 		_, err := d.StartPush("live", url)
 		require.ErrorIs(t, err, api.ErrConflict)
@@ -457,7 +457,7 @@ func TestCallByName(t *testing.T) {
 	tend(0)
 	require.Equal(t, "i", <-asked)
 	d.mu.Lock()
-	d.callOff(&s.caller)
+	d.callOff(&s.dialer)
 	require.False(t, s.busy())
 	d.mu.Unlock()
 	require.EqualValues(t, 6, s.attempts)
@@ -511,8 +511,8 @@ func TestAdoptCalls(t *testing.T) {
 	l.loadCallers()
 	l.buffer(1, "s", buffer.Live)
 	l.put(kindPush, "p1", pushRecord{ID: "p1", Stream: "s", URL: "srt://127.0.0.1:10?passphrase=correct%20horse"})
-	record := func(stream, caller string, role srt.Role, buffer uint64, connected bool, index int) *connRecord {
-		r := &connRecord{ID: stream + caller, Stream: stream, Role: role, Buffer: buffer, Mode: srt.ModeCaller, Caller: caller, Index: index, Since: time.Now()}
+	record := func(stream, dialer string, role srt.Role, buffer uint64, connected bool, index int) *connRecord {
+		r := &connRecord{ID: stream + dialer, Stream: stream, Role: role, Buffer: buffer, Mode: srt.ModeCaller, Dialer: dialer, Index: index, Since: time.Now()}
 		if connected {
 			r.Connected = &srt.Connected{}
 		}
@@ -534,9 +534,9 @@ func TestAdoptCalls(t *testing.T) {
 	for q, want := range map[*peer]phase{source: connected, push: connected, making: connecting, half: connected} {
 		conn := l.processes[q.p.ID].conn
 		require.True(t, conn.closing.IsZero())
-		require.NotNil(t, conn.caller)
-		require.Same(t, conn, conn.caller.conn)
-		require.Equal(t, want, conn.caller.round.phase)
+		require.NotNil(t, conn.dialer)
+		require.Same(t, conn, conn.dialer.conn)
+		require.Equal(t, want, conn.dialer.round.phase)
 		q.hearsOf(srt.MsgReport, nil)
 	}
 	require.Equal(t, "s"+"source", l.streams["s"].publisher.ID)

@@ -90,7 +90,7 @@ func (c *Controller) sourced() bool {
 
 // demand starts the source of a stream that somebody asks for, and tells whether the stream is there or has one.
 func (c *Controller) demand(name string, now time.Time) bool {
-	if c.stopping || !media.ValidName(name) {
+	if c.stopping || !media.ValidName(name) || c.locked(name) {
 		return false
 	}
 	s := c.source(name)
@@ -123,7 +123,7 @@ func (c *Controller) tendSource(name string, s *source, now time.Time) {
 	if watched {
 		s.want(now.Add(s.stopAfter))
 	}
-	wanted := s.always || watched || now.Before(s.until)
+	wanted := (s.always || watched || now.Before(s.until)) && !c.locked(name)
 	holder := at.holder()
 	switch {
 	case !wanted && s.busy():

@@ -40,3 +40,28 @@ func CodeName(code int) string {
 	}
 	return "other"
 }
+
+// RejectText says what a rejection code means that a peer gave; empty for those of libsrt.
+func RejectText(code int) string {
+	switch code {
+	case RejectBadRequest:
+		return "the peer can't read the stream id"
+	case RejectUnauthorized:
+		return "the peer wants other credentials"
+	case RejectOverload:
+		return "the peer has no room"
+	case RejectForbidden:
+		return "the peer does not allow it"
+	case RejectNotFound:
+		return "the peer has no such stream"
+	case RejectBadMode:
+		return "the peer does not serve that mode"
+	case RejectConflict:
+		return "the peer has a publisher for that stream already"
+	case RejectLocked:
+		return "the peer's stream is not open now"
+	case RejectUnavailable:
+		return "the peer is shutting down"
+	}
+	return ""
+}

@@ -167,7 +167,7 @@ func (p *port) reject(code int) (h srt.Handover, streamID string) {
 			reply, err = srt.SecondInduction(&h)
 			require.NoError(p.t, err)
 		} else {
-			r := hs.Reply(srt.RejectType(code))
+			r := hs.Reply(srt.RejectionType(code))
 			r.Extension, r.Encryption = hs.Extension, hs.Encryption
 			reply = r.Marshal()
 			streamID = hs.Ext.StreamID()
