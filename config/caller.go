@@ -99,8 +99,20 @@ func (v *checker) callers(p Pattern, s *StreamConfig, c *Config) {
 			if err := c.SRT.Allows(u, string(p)); err != nil {
 				v.wrong(err.Error(), at)
 			}
-			if parsed := u.srt(string(p)); pattern && parsed != nil && (parsed.Mode == srt.ModeListener || parsed.LocalPort != 0) {
+			parsed := u.srt(string(p))
+			switch {
+			case parsed == nil:
+			case pattern && (parsed.Mode == srt.ModeListener || parsed.LocalPort != 0):
 				v.wrong("a pattern cannot have a port of its own: several streams would share it", at)
+			case parsed.Mode != srt.ModeListener:
+			case list.name == "source" && len(list.urls) > 1:
+				v.wrong("a source that listens is alone: whoever calls it takes the place of backups", at)
+			case list.name == "source" && s.Start == StartDemand:
+				v.wrong("a source that listens is there all the time; leave start out", key("start"))
+			case v.taken[Address(parsed.Address())]:
+				v.wrong(fmt.Sprintf("the address %s is another port's already", parsed.Address()), at)
+			default:
+				v.taken[Address(parsed.Address())] = true
 			}
 		}
 	}

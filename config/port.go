@@ -59,6 +59,7 @@ func (s *SRT) inherit(places map[string]*token.Position) {
 func (v *checker) ports(s *SRT) {
 	v.port(&s.Port, "srt")
 	taken := map[Address]bool{s.Address: true}
+	v.taken = taken
 	for i := range s.Ports {
 		p := &s.Ports[i]
 		path := fmt.Sprintf("srt.ports.%d", i)

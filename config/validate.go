@@ -16,6 +16,7 @@ type checker struct {
 	file   string
 	places map[string]*token.Position // where the file sets a key
 	set    map[string]string          // the variable that sets a key
+	taken  map[Address]bool           // UDP ports that are in use
 
 	problems problems
 }

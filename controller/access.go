@@ -60,6 +60,8 @@ func (c *Controller) read(k *caller, d *decision) {
 	var err error
 	k.id, err = srt.ParseStreamID(k.req.StreamID)
 	switch {
+	case k.at.only && err != nil:
+		k.id = srt.StreamID{} // such as another server's names
 	case errors.Is(err, srt.ErrMode):
 		d.refuse(causeBadMode, err.Error())
 		return
@@ -74,7 +76,7 @@ func (c *Controller) read(k *caller, d *decision) {
 	}
 	k.peer = peer.Addr()
 	d.stream, d.role = k.id.Name, k.id.Role
-	if d.stream == "" {
+	if d.stream == "" || k.at.only {
 		d.stream = string(k.at.Stream)
 	}
 }

@@ -552,3 +552,50 @@ func TestAdoptCalls(t *testing.T) {
 		require.Same(t, p.conn, l.streams[p.conn.Stream].publisher)
 	}
 }
+
+// A URL that listens is a port of the stream's own: whatever a caller asks for, it gets that stream, in that role.
+func TestPortsOfStreams(t *testing.T) {
+	d := newDesk(t)
+	d.withCallers("in", config.StreamConfig{Source: []config.URL{"srt://127.0.0.1:7001?mode=listener&passphrase=correct%20horse&fc=99"}})
+	d.withCallers("out", config.StreamConfig{
+		Push: []config.URL{"srt://127.0.0.1:9", "srt://127.0.0.1:7002?mode=listener&latency=700"},
+		SRT:  config.StreamSRT{PlayPassphrase: "another secret", Options: config.Options{"fc": "50"}},
+	})
+	ports := d.urlPorts()
+	require.Equal(t, []urlPort{
+		{config.Port{Address: "127.0.0.1:7001", Stream: "in", Mode: config.ModePublish, Latency: d.Config.SRT.Latency, Passphrase: secret, Options: config.Options{"fc": "99"}}, "streams.in.source.0 in the configuration"},
+		{config.Port{Address: "127.0.0.1:7002", Stream: "out", Mode: config.ModePlay, Latency: config.Duration(700 * time.Millisecond), Options: config.Options{"fc": "50"}}, "streams.out.push.1 in the configuration"},
+	}, ports)
+	var at []*port
+	for _, p := range ports {
+		at = append(at, d.opens(string(p.Address), p.Port))
+		at[len(at)-1].only = true
+	}
+	ask := func(at *port, streamID string, encrypted bool) decision {
+		return d.decide(&srt.Request{Peer: "192.0.2.1:5", StreamID: streamID, Encrypted: encrypted}, at)
+	}
+	for _, id := range []string{"", "anything", "in", "publish:x", "uplive/x?y:z"} {
+		got := ask(at[0], id, true)
+		require.Empty(t, got.cause, id)
+		require.Equal(t, []any{"in", srt.RolePublish, config.Secret(secret), "99"}, []any{got.stream, got.role, got.terms.passphrase, got.terms.options["fc"]})
+	}
+	require.Equal(t, causeNoSecret, ask(at[0], "", false).cause)
+	require.Equal(t, causeBadMode, ask(at[0], "read:in", true).cause)
+	require.Equal(t, causeNoPublisher, ask(at[1], "", false).cause)
+	publisher := d.admitted(1, "publish:out")
+	d.live(publisher)
+	require.Empty(t, ask(at[1], "whatever", false).cause, "the passphrase of the stream is that of the other ports")
+
+	d.after(0)
+	require.Len(t, d.out.calls, 1, "only the target that is called")
+	require.Equal(t, api.CallWaiting, mustStream(t, d, "in").Source.State)
+	require.Equal(t, api.ModeListener, mustStream(t, d, "in").Source.Mode)
+	require.False(t, d.demand("in", time.Now()))
+	d.connections["x"] = &connection{connRecord: connRecord{ID: "x", Port: "127.0.0.1:7002", Connected: &srt.Connected{}}}
+	push, err := d.Push("out-1")
+	require.NoError(t, err)
+	require.Equal(t, []any{api.CallConnected, "x"}, []any{push.State, push.Connection})
+	_, err = d.StartPush("out", "srt://:7003?mode=listener")
+	require.ErrorIs(t, err, api.ErrInvalid)
+	require.ErrorContains(t, err, "configuration")
+}

@@ -18,6 +18,7 @@ import (
 // port is an SRT port of the configuration. It has a listener process of its own.
 type port struct {
 	config.Port
+	only    bool   // it is there for its stream alone, whatever its callers ask for
 	key     string // its name in the store, by which a next controller knows it and its listener
 	sockets []*os.File
 	address string            // in force
@@ -28,16 +29,22 @@ type port struct {
 // over one that can't be had; a later one, which may have another configuration, goes on without it.
 func (c *Controller) openPorts(held []guardian.Handed, first bool) error {
 	times := map[string]int{}
+	var all []urlPort
 	for i, settings := range c.Config.SRT.AllPorts() {
-		p := &port{Port: settings, key: string(settings.Address)}
-		if times[p.key]++; times[p.key] > 1 {
-			p.key += fmt.Sprintf(" %d", times[p.key]) // several with a port that the system chooses
-		}
 		setting := "srt.address in the configuration or BRUME_SRT_ADDRESS"
 		if i > 0 {
 			setting = fmt.Sprintf("srt.ports.%d.address in the configuration", i-1)
 		}
-		err := c.openPort(p, held, setting)
+		all = append(all, urlPort{settings, setting})
+	}
+	shared := len(all)
+	all = append(all, c.urlPorts()...)
+	for i, settings := range all {
+		p := &port{Port: settings.Port, key: string(settings.Address), only: i >= shared}
+		if times[p.key]++; times[p.key] > 1 {
+			p.key += fmt.Sprintf(" %d", times[p.key]) // several with a port that the system chooses
+		}
+		err := c.openPort(p, held, settings.setting)
 		switch {
 		case err == nil:
 			c.ports = append(c.ports, p)

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -76,7 +77,7 @@ func (c *Controller) tendPushes(now time.Time) {
 	for id, p := range c.out.pushes {
 		s := c.streams[p.stream]
 		switch {
-		case p.busy():
+		case p.busy() || listens(p.urls):
 		case p.configured && !p.own && s == nil:
 			delete(c.out.pushes, id)
 		case !s.playable() || s.publisher == nil || s.info.State != buffer.Live:
@@ -112,6 +113,9 @@ func (c *Controller) StartPush(stream, url string) (api.Push, error) {
 	id := make([]byte, 6)
 	_, _ = rand.Read(id) // never fails
 	p, err := c.newPush(hex.EncodeToString(id), stream, config.URL(url))
+	if err == nil && listens(p.urls) {
+		err = errors.New("a port is opened when the server starts; write it into the configuration")
+	}
 	if err != nil {
 		return api.Push{}, fmt.Errorf("%w: %w", api.ErrInvalid, err)
 	}
@@ -121,7 +125,7 @@ func (c *Controller) StartPush(stream, url string) (api.Push, error) {
 	c.out.pushes[p.id] = p
 	c.log.Info("a push is started by the API", "push", p.id, "stream", stream, "url", p.url().String())
 	c.tendPushes(time.Now())
-	return p.view(), nil
+	return c.pushView(p), nil
 }
 
 // EndPush ends a push that the API started.
@@ -168,7 +172,7 @@ func (c *Controller) Pushes() []api.Push {
 func (c *Controller) allPushes() []api.Push {
 	all := make([]api.Push, 0, len(c.out.pushes))
 	for _, p := range c.out.pushes {
-		all = append(all, p.view())
+		all = append(all, c.pushView(p))
 	}
 	return all
 }
@@ -178,13 +182,19 @@ func (c *Controller) Push(id string) (api.Push, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if p := c.out.pushes[id]; p != nil {
-		return p.view(), nil
+		return c.pushView(p), nil
 	}
 	return api.Push{}, api.ErrNotFound
 }
 
-func (p *push) view() api.Push {
-	return api.Push{ID: p.id, Stream: p.stream, Configured: p.configured, Call: p.dialer.view()}
+func (c *Controller) pushView(p *push) api.Push {
+	v := api.Push{ID: p.id, Stream: p.stream, Configured: p.configured}
+	if listens(p.urls) {
+		v.Call = c.listenerView(&p.dialer)
+	} else {
+		v.Call = p.dialer.view()
+	}
+	return v
 }
 
 // view shows a caller.
@@ -213,9 +223,18 @@ var callStates = map[phase]api.CallState{
 	resting: api.CallWaiting, connecting: api.CallConnecting, connected: api.CallConnected, failed: api.CallFailed,
 }
 
-// view shows a source.
-func (s *source) view() *api.Source {
+// sourceView shows what a stream is pulled from, nil where it is not.
+func (c *Controller) sourceView(name string) *api.Source {
+	s := c.out.sources[name]
+	if s == nil {
+		if s = c.sourcePort(name); s == nil {
+			return nil
+		}
+	}
 	v := &api.Source{Start: string(config.StartDemand), Index: s.round.at, Call: s.dialer.view()}
+	if listens(s.urls) {
+		v.Call = c.listenerView(&s.dialer)
+	}
 	if s.always {
 		v.Start = string(config.StartAlways)
 	}

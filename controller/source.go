@@ -65,6 +65,9 @@ func (c *Controller) source(name string) *source {
 	if !own && len(c.out.sources) >= maxSources {
 		return nil
 	}
+	if c.sourcePort(name) != nil {
+		return nil // its peer calls
+	}
 	urls, err := c.callURLs(cfg.Source, name)
 	if err != nil {
 		c.log.Error("a source can't be used", "stream", name, "error", err)
@@ -76,6 +79,16 @@ func (c *Controller) source(name string) *source {
 	}
 	c.out.sources[name] = s
 	return s
+}
+
+// sourcePort is the source of a stream where that is a port of its own, else nil.
+func (c *Controller) sourcePort(name string) *source {
+	cfg := c.Config.Stream(name)
+	urls, err := c.callURLs(cfg.Source, name)
+	if err != nil || !listens(urls) {
+		return nil
+	}
+	return &source{dialer: dialer{id: "source", stream: name, role: srt.RolePublish, urls: urls, round: round{since: c.server.Started}}, always: true}
 }
 
 // sourced tells whether any stream begins when somebody asks for it.

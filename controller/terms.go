@@ -29,6 +29,9 @@ func termsOf(at *config.Port, s *config.StreamSRT) terms {
 // publishers and players have different ones, whether the caller has one tells which it can be.
 func (c *Controller) agree(k *caller, d *decision) {
 	s := c.Config.Stream(d.stream).SRT
+	if k.at.only {
+		s = config.StreamSRT{} // its URL has it all
+	}
 	d.terms = termsOf(&k.at.Port, &s)
 	passphrases := map[srt.Role]config.Secret{
 		srt.RolePublish: cmp.Or(s.PublishPassphrase, k.at.Passphrase),

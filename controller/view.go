@@ -74,16 +74,7 @@ func (c *Controller) Streams() []api.Stream {
 func (c *Controller) allStreams() []api.Stream {
 	all := make([]api.Stream, 0, len(c.streams))
 	for _, s := range c.streams {
-		v := s.view()
-		if k := c.out.sources[v.Name]; k != nil {
-			v.Source = k.view()
-		}
-		all = append(all, v)
-	}
-	for name, k := range c.out.sources {
-		if c.streams[name] == nil {
-			all = append(all, api.Stream{Name: name, State: api.StreamOffline, Tracks: []api.Track{}, Source: k.view()})
-		}
+		all = append(all, s.view())
 	}
 	offline := map[string]bool{}
 	for pattern := range c.Config.Streams {
@@ -92,13 +83,17 @@ func (c *Controller) allStreams() []api.Stream {
 	for _, name := range c.server.Locked {
 		offline[name] = true
 	}
+	for name := range c.out.sources {
+		offline[name] = true
+	}
 	for name, listed := range offline {
-		if listed && c.streams[name] == nil && c.out.sources[name] == nil {
+		if listed && c.streams[name] == nil {
 			all = append(all, api.Stream{Name: name, State: api.StreamOffline, Tracks: []api.Track{}})
 		}
 	}
 	for i := range all {
 		all[i].Locked = c.locked(all[i].Name)
+		all[i].Source = c.sourceView(all[i].Name)
 	}
 	return all
 }
