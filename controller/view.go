@@ -252,7 +252,7 @@ func (c *Controller) Metrics() api.MetricsSnapshot {
 }
 
 // askLibSRT learns the version of libsrt from the connection program itself, which also tries that
-// the library still makes its handshake cookies as the hand-over needs it.
+// the library accepts a caller as it is handed over.
 func (c *Controller) askLibSRT(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()

@@ -72,7 +72,7 @@ var common = []string{
 	// Memory.
 	"mmap", "munmap", "mprotect", "mremap", "madvise", "brk", "getrandom",
 	// Descriptors.
-	"read", "write", "writev", "pread64", "close", "fcntl", "fstat", "recvmsg", "getsockname", "getsockopt", "setsockopt",
+	"read", "write", "writev", "pread64", "close", "fcntl", "fstat", "recvmsg", "getsockname", "getpeername", "getsockopt", "setsockopt",
 	"epoll_create1", "epoll_ctl", "epoll_wait", "epoll_pwait", "epoll_pwait2", "eventfd2", "poll", "ppoll", "select", "pselect6",
 	// Who am I.
 	"getuid", "geteuid", "getgid", "getegid", "getppid", "getrusage", "uname", "sysinfo", "prctl",

@@ -7,8 +7,6 @@ import (
 	"brume/srt"
 	"brume/srt/libsrt"
 	"brume/srt/libsrt/option"
-
-	"golang.org/x/sys/unix"
 )
 
 const (
@@ -29,12 +27,11 @@ func (p *process) calls() bool {
 // call calls the peer that the socket is connected to.
 func (p *process) call() (*libsrt.Conn, *ending) {
 	c := p.configure
-	own, kick, err := duplicates(p.socket)
+	own, err := duplicate(p.socket)
 	_ = p.socket.Close()
 	if err != nil {
 		return nil, because(srt.FailInternal, err.Error())
 	}
-	_ = unix.Close(kick)
 	conn, err := libsrt.Connect(own, libsrt.Options{
 		Passphrase: c.Passphrase, StreamID: c.StreamID, Values: options(c), Rendezvous: c.Mode == srt.ModeRendezvous,
 	})

@@ -164,8 +164,7 @@ func (p *port) reject(code int) (h srt.Handover, streamID string) {
 		h = srt.Handover{Peer: peer.String(), Local: p.address.String(), SocketID: hs.SocketID, ISN: hs.ISN, Version: 5}
 		var reply []byte
 		if hs.Type == srt.TypeInduction {
-			reply, err = srt.SecondInduction(&h)
-			require.NoError(p.t, err)
+			reply = inductionReply(&h)
 		} else {
 			r := hs.Reply(srt.RejectionType(code))
 			r.Extension, r.Encryption = hs.Extension, hs.Encryption

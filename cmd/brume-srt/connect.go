@@ -17,8 +17,8 @@ import (
 const (
 	// connectWait is how long a caller may take from its hand-over to being accepted.
 	connectWait = 5 * time.Second
-	// kickInterval is between two replies that tell the caller to conclude its handshake again.
-	kickInterval = 250 * time.Millisecond
+	// knockInterval is between two replies that make the caller conclude its handshake again.
+	knockInterval = 250 * time.Millisecond
 	// secretWait is how long a caller that concluded its handshake may take to be accepted, where libsrt does not
 	// say that it rejected it.
 	secretWait = time.Second
@@ -27,32 +27,26 @@ const (
 )
 
 // accept makes libsrt accept the caller that the listener has already spoken to. The order is that of Listen: libsrt
-// drops what arrives before it listens, and the caller only speaks again when it is spoken to, so that it is sent
-// a second INDUCTION reply, with the cookie that this libsrt will ask for, once all is in place.
+// drops what arrives before it listens, and the caller only speaks again when it is spoken to, so that libsrt is made to
+// send it an INDUCTION reply, with the cookie that this libsrt will ask for, once all is in place.
 func (p *process) accept() (*libsrt.Conn, *libsrt.Listener, *ending) {
-	own, kick, err := duplicates(p.socket)
+	own, err := duplicate(p.socket)
 	_ = p.socket.Close()
 	if err != nil {
-		return nil, nil, because(srt.FailInternal, err.Error())
-	}
-	defer unix.Close(kick)
-	reply, err := srt.SecondInduction(p.caller)
-	if err != nil {
-		_ = unix.Close(own)
 		return nil, nil, because(srt.FailInternal, err.Error())
 	}
 	l, err := libsrt.Listen(own, libsrt.Options{Passphrase: p.configure.Passphrase, Values: options(p.configure)})
 	if err != nil {
 		return nil, nil, because(srt.FailInternal, err.Error())
 	}
+	knock := srt.Knock(p.caller)
 	start := time.Now()
 	var concluded time.Time
 	for time.Since(start) < connectWait {
 		if l.Handshakes() == 0 {
-			// A lost one is repeated; errors such as ECONNREFUSED may be of an earlier packet.
-			_, _ = unix.Write(kick, reply)
+			l.Knock(knock) // a lost reply is repeated
 		}
-		c, err := l.Accept(kickInterval)
+		c, err := l.Accept(knockInterval)
 		switch {
 		case err != nil:
 			return nil, nil, because(srt.FailInternal, err.Error())
@@ -93,22 +87,17 @@ func options(c *srt.Configure) map[string]string {
 	return o
 }
 
-// duplicates makes two descriptors of a socket: one for libsrt, which closes it, and one to send with.
-func duplicates(f *os.File) (own, kick int, err error) {
+// duplicate makes a descriptor for libsrt, which closes it.
+func duplicate(f *os.File) (int, error) {
 	fd, err := control.Descriptor(f)
 	if err != nil {
-		return -1, -1, err
+		return -1, err
 	}
-	own, err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
-		return -1, -1, fmt.Errorf("duplicate the caller's socket: %w", err)
+		return -1, fmt.Errorf("duplicate the caller's socket: %w", err)
 	}
-	kick, err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
-	if err != nil {
-		_ = unix.Close(own)
-		return -1, -1, fmt.Errorf("duplicate the caller's socket: %w", err)
-	}
-	return own, kick, nil
+	return own, nil
 }
 
 // rejected turns libsrt's own rejection of a caller into an ending.

@@ -223,9 +223,7 @@ func (p *port) next() (srt.Handover, *os.File) {
 			Version:  5,
 		}
 		if binary.BigEndian.Uint32(b[36:]) == 1 { // INDUCTION
-			reply, err := srt.SecondInduction(&h)
-			require.NoError(p.t, err)
-			_, err = p.socket.WriteToUDPAddrPort(reply, from)
+			_, err = p.socket.WriteToUDPAddrPort(inductionReply(&h), from)
 			require.NoError(p.t, err)
 			continue
 		}
@@ -247,6 +245,15 @@ func numbered(t *testing.T, a netip.AddrPort) netip.AddrPort {
 	i, err := net.InterfaceByName(a.Addr().Zone())
 	require.NoError(t, err)
 	return netip.AddrPortFrom(a.Addr().WithZone(fmt.Sprint(i.Index)), a.Port())
+}
+
+// inductionReply is a listener's first answer: version 5, and a magic number in the extension field (4.3.1.1).
+func inductionReply(h *srt.Handover) []byte {
+	reply := srt.Handshake{
+		Dest: h.SocketID, Version: 5, Extension: 0x4a17, ISN: h.ISN, MTU: 1500, FlowWindow: 8192,
+		Type: srt.TypeInduction, SocketID: h.SocketID, Cookie: 4711,
+	}
+	return reply.Marshal()
 }
 
 // hand gives the next caller to a child, and the child its configuration, before or after.

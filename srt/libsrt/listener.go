@@ -9,6 +9,7 @@ import "C"
 import (
 	"errors"
 	"time"
+	"unsafe"
 
 	"github.com/haivision/srtgo"
 	"golang.org/x/sys/unix"
@@ -23,7 +24,7 @@ type Listener struct {
 
 // Listen takes over a connected UDP socket: fd is libsrt's from now on, also after an error. Nothing that arrives
 // before Listen returns is answered, so that whoever made the socket keeps its queue empty, and the
-// caller is told to repeat itself after it.
+// caller is made to repeat itself after it; see Knock.
 func Listen(fd int, o Options) (*Listener, error) {
 	s, err := newSocket(o)
 	if err != nil {
@@ -36,6 +37,12 @@ func Listen(fd int, o Options) (*Listener, error) {
 		return nil, failure("listen on a given socket", code)
 	}
 	return l, nil
+}
+
+// Knock lets libsrt believe that the peer has sent this datagram, 64 bytes at most, and answer it. It is for the time
+// before the caller is accepted, and for the process's newest listener.
+func (l *Listener) Knock(datagram []byte) {
+	C.brume_knock((*C.char)(unsafe.Pointer(&datagram[0])), C.size_t(len(datagram)))
 }
 
 // Accept waits for the caller, up to a time of which milliseconds count. It returns nil if nobody came. After
@@ -51,6 +58,7 @@ func (l *Listener) Accept(wait time.Duration) (*Conn, error) {
 		return nil, nil
 	}
 	C.brume_gate_shut(l.gate)
+	C.brume_knock_shut()
 	return newConn(s, nil)
 }
 

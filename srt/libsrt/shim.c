@@ -64,7 +64,7 @@ void brume_gate_shut(brume_gate *gate)
 int brume_listen(SRTSOCKET s, int fd, brume_gate *gate, int *epoll, int *err)
 {
 	*epoll = -1;
-	if (make_blocking(fd) != 0) {
+	if (make_blocking(fd) != 0 || brume_knock_open(fd) != 0) {
 		*err = SRT_EINVPARAM;
 		return -1;
 	}

@@ -78,7 +78,6 @@ func TestCookies(t *testing.T) {
 		{"another port", cookie, other, local, 0, false},
 		{"another local address", cookie, alice, there, 0, false},
 		{"another cookie", cookie ^ 1, alice, local, 0, false},
-		{"libsrt's own", srt.LibCookie(alice), alice, local, 0, false},
 		{"none", 0, alice, local, 0, false},
 	} {
 		t.Run(x.name, func(t *testing.T) {
