@@ -463,6 +463,18 @@ func TestCallByName(t *testing.T) {
 	require.EqualValues(t, 6, s.attempts)
 }
 
+// A call is put down only after libsrt itself would have given up.
+func TestCallPatience(t *testing.T) {
+	d := newDesk(t)
+	d.withCallers("slow", config.StreamConfig{Start: config.StartAlways, Source: []config.URL{"srt://127.0.0.1:9"}, SRT: config.StreamSRT{Options: config.Options{"conntimeo": "20000"}}})
+	d.after(0)
+	call, _, _ := d.called()
+	d.sweepConnections(time.Now().Add(29 * time.Second))
+	require.False(t, call.p.killed)
+	d.sweepConnections(time.Now().Add(31 * time.Second))
+	require.True(t, call.p.killed)
+}
+
 func TestCallOrder(t *testing.T) {
 	order := func(local string, all ...string) (got []string) {
 		var addresses []netip.Addr

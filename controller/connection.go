@@ -305,18 +305,19 @@ func (c *Controller) sweepConnections(now time.Time) {
 			c.putDown(conn.proc, faultClose)
 		case conn.Role == srt.RoleUnknown && conn.closing.IsZero() && now.Sub(conn.Since) > undecidedTime:
 			c.turnAway(conn, causeNoPublisher, "nobody publishes the stream, and it does not either")
-		case conn.Connected == nil && now.Sub(conn.Since) > conn.patience():
+		case conn.Connected == nil && now.Sub(conn.Since) > c.patience(conn):
 			c.putDown(conn.proc, faultCaller)
 		}
 	}
 }
 
 // patience is how long a connection may take to be made.
-func (conn *connection) patience() time.Duration {
+func (c *Controller) patience(conn *connection) time.Duration {
 	if conn.dialer == nil {
 		return handshakeMax
 	}
-	return callLimit(conn.dialer.urls[conn.Index])
+	u := conn.dialer.urls[conn.Index]
+	return srt.CallTimeout(u.Mode, c.callOptions(conn.Stream, u)) + handshakeMax
 }
 
 // failReasons bounds what a process may put into a metric.

@@ -14,10 +14,10 @@ import (
 	"strconv"
 	"time"
 
+	"brume/api"
 	"brume/config"
 	"brume/scheme"
 	"brume/srt"
-	"brume/srt/libsrt/option"
 )
 
 // Reasons of failures that no process tells; the others are those of srt.Failed.
@@ -175,6 +175,7 @@ func (c *Controller) dial(k *dialer, now time.Time) {
 	}}
 	k.conn = conn
 	c.connections[conn.ID] = conn
+	c.tellConnection(api.EventConnecting, conn)
 	if k.role == srt.RolePlay {
 		_ = c.enter(conn, k.role) // nothing can fail: the stream is there
 	}
@@ -243,18 +244,6 @@ func (c *Controller) callOptions(stream string, u *srt.URL) map[string]string {
 	latency := cmp.Or(s.Latency, c.Config.SRT.Latency)
 	o := config.Options{"latency": strconv.FormatInt(time.Duration(latency).Milliseconds(), 10)}
 	return config.Options(u.Options).Over(s.Options.Over(o))
-}
-
-// callLimit is how long a call may take once its process has it, by the longest that the process itself gives it.
-func callLimit(u *srt.URL) time.Duration {
-	limit := 3 * time.Second // SRTO_CONNTIMEO
-	if v, err := option.Parse("conntimeo", u.Options["conntimeo"]); err == nil {
-		limit = time.Duration(v.Number) * time.Millisecond
-	}
-	if u.Mode == srt.ModeRendezvous {
-		limit *= 10 // as libsrt has it
-	}
-	return limit + handshakeMax
 }
 
 // callConnected lets a connection that this server has made do its work. It may be told again by a process of an earlier

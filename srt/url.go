@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"brume/near"
 	"brume/srt/libsrt/option"
@@ -315,6 +316,19 @@ func (u *URL) check() error {
 // Callable tells whether an address can be a peer's.
 func Callable(a netip.Addr) bool {
 	return a.IsValid() && !a.Unmap().IsUnspecified() && !a.Unmap().IsMulticast() && a.Unmap() != netip.AddrFrom4([4]byte{255, 255, 255, 255})
+}
+
+// CallTimeout is how long libsrt tries to reach a peer: SRTO_CONNTIMEO, 3 s where it isn't set, and ten times that for
+// a rendezvous.
+func CallTimeout(m Mode, options map[string]string) time.Duration {
+	wait := 3 * time.Second
+	if v, err := option.Parse("conntimeo", options["conntimeo"]); err == nil {
+		wait = time.Duration(v.Number) * time.Millisecond
+	}
+	if m == ModeRendezvous {
+		wait *= 10
+	}
+	return wait
 }
 
 // Address is host:port.

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -114,6 +115,12 @@ func TestRedactStreamID(t *testing.T) {
 	} {
 		require.Equal(t, want, RedactStreamID(id), id)
 	}
+}
+
+func TestCallTimeout(t *testing.T) {
+	require.Equal(t, 3*time.Second, CallTimeout(ModeCaller, nil))
+	require.Equal(t, 500*time.Millisecond, CallTimeout(ModeCaller, map[string]string{"conntimeo": "500"}))
+	require.Equal(t, 5*time.Second, CallTimeout(ModeRendezvous, map[string]string{"conntimeo": "500"}))
 }
 
 func TestURLParameters(t *testing.T) {

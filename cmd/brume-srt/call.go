@@ -6,15 +6,11 @@ import (
 
 	"brume/srt"
 	"brume/srt/libsrt"
-	"brume/srt/libsrt/option"
 )
 
 const (
-	// callWait is libsrt's SRTO_CONNTIMEO, and callSlack how much longer than that is waited for libsrt's own word.
-	callWait  = 3 * time.Second
+	// callSlack is how much longer than libsrt calls its own word on that is waited for.
 	callSlack = 2 * time.Second
-	// rendezvousFactor is how many times SRTO_CONNTIMEO libsrt gives a rendezvous.
-	rendezvousFactor = 10
 	// callPoll is between two looks at a call.
 	callPoll = 2 * time.Millisecond
 )
@@ -38,7 +34,7 @@ func (p *process) call() (*libsrt.Conn, *ending) {
 	if err != nil {
 		return nil, because(srt.FailInternal, err.Error())
 	}
-	limit := callLimit(c)
+	limit := srt.CallTimeout(c.Mode, c.Options) + callSlack
 	for start := time.Now(); time.Since(start) < limit; time.Sleep(callPoll) {
 		switch conn.State() {
 		case libsrt.Connected:
@@ -51,18 +47,6 @@ func (p *process) call() (*libsrt.Conn, *ending) {
 	}
 	conn.Close()
 	return nil, because(srt.FailTimeout, fmt.Sprintf("the peer did not answer within %s", limit))
-}
-
-// callLimit is how long a call may take.
-func callLimit(c *srt.Configure) time.Duration {
-	wait := callWait
-	if v, err := option.Parse("conntimeo", c.Options["conntimeo"]); err == nil {
-		wait = time.Duration(v.Number) * time.Millisecond
-	}
-	if c.Mode == srt.ModeRendezvous {
-		wait *= rendezvousFactor
-	}
-	return wait + callSlack
 }
 
 // refused turns the reason of a call that failed into an ending. libsrt's own reasons are below 1000 on this side, and 1000 more

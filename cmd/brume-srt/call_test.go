@@ -79,8 +79,14 @@ func TestPush(t *testing.T) {
 	publishInto(t, rw, reader)
 	port, out := freePort(t), filepath.Join(t.TempDir(), "out.ts")
 	transmitTo(t, fmt.Sprintf("srt://127.0.0.1:%d?mode=listener", port), out)
-	c := calling(t, srt.Configure{Mode: srt.ModeCaller, Role: srt.RolePlay}, port, 0, ro)
+	c := spawn(t)
+	get[srt.Hello](c, srt.MsgHello, nil)
+	socket := socketTo(t, port, 0)
+	require.NoError(t, c.control.Send(srt.MsgConfigure, srt.Configure{Mode: srt.ModeCaller, Role: srt.RolePlay}, socket, ro))
 	get[srt.Connected](c, srt.MsgConnected, nil)
+	flags, err := unix.FcntlInt(uintptr(descriptor(t, socket)), unix.F_GETFL, 0) // of both sides' descriptors
+	require.NoError(t, err)
+	require.Zero(t, flags&unix.O_NONBLOCK, "libsrt's receiving thread would spin")
 	require.Eventually(t, func() bool { s, err := os.Stat(out); return err == nil && s.Size() > 10000 }, 15*time.Second, 10*time.Millisecond)
 }
 
