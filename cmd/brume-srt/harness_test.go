@@ -338,9 +338,16 @@ func publishClip(t *testing.T, url string) *program {
 	return run(t, "ffmpeg", "-v", "error", "-re", "-i", clip, "-c", "copy", "-f", "mpegts", url)
 }
 
-// transmitClip does so with libsrt's own tool, which goes on after the end of its input until it is told to stop.
+// publishForever sends the clip over and over.
+func publishForever(t *testing.T, url string) *program {
+	return run(t, "ffmpeg", "-v", "error", "-re", "-stream_loop", "-1", "-i", clip, "-c", "copy", "-f", "mpegts", url)
+}
+
+// transmitClip sends the clip with libsrt's own tool, which goes on after the end of its input until it is told to stop.
 func transmitClip(t *testing.T, url string) *program {
-	return run(t, "sh", "-c", "ffmpeg -v error -re -i "+clip+" -c copy -f mpegts - | timeout -s INT 5 srt-live-transmit -q -a no -c 1316 file://con '"+url+"' || true")
+	pid := filepath.Join(t.TempDir(), "pid")
+	return run(t, "sh", "-c", "{ ffmpeg -v error -re -i "+clip+" -c copy -f mpegts -; sleep 2; kill -INT $(cat "+pid+"); } | "+
+		"sh -c 'echo $$ >"+pid+"; exec srt-live-transmit -q -a no -c 1316 file://con \"$0\"' '"+url+"' || true")
 }
 
 // playTo receives into a file.

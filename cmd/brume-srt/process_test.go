@@ -461,7 +461,7 @@ func TestSecretsStayInTheirProcess(t *testing.T) {
 		p := listen(t, "udp4", "127.0.0.1")
 		c := spawn(t)
 		children[i] = c
-		publishClip(t, p.url("?streamid=live&passphrase="+strings.ReplaceAll(secret, " ", "+")))
+		publishForever(t, p.url("?streamid=live&passphrase="+strings.ReplaceAll(secret, " ", "+")))
 		p.hand(c, srt.Configure{Conn: "1", Stream: "live", Role: srt.RolePublish, Passphrase: secret}, rw)
 		get(c, srt.MsgStats, units(10))
 	}
