@@ -31,6 +31,9 @@ const (
 	Data Kind = iota
 	Video
 	Audio
+	// Multiplex is the stream as it came, kept beside the tracks that were made of it. Segments, parts and renditions
+	// do not depend on it, and an output that does not send it on leaves it out.
+	Multiplex
 )
 
 func (k Kind) String() string {
@@ -39,6 +42,8 @@ func (k Kind) String() string {
 		return "video"
 	case Audio:
 		return "audio"
+	case Multiplex:
+		return "multiplex"
 	default:
 		return "data"
 	}
@@ -77,6 +82,9 @@ const (
 	// KLV: Payload is one metadata access unit (SMPTE ST 336), without the
 	// metadata AU cell header.
 	KLV Codec = "klv"
+	// MPEGTS is a transport stream as it came. Payload is whole packets of 188 bytes, as many as came together, or a
+	// join (ts.Join): 4 bytes, the big-endian number of packets from the join back to where a receiver can begin.
+	MPEGTS Codec = "mpegts"
 )
 
 // Kind tells what kind of track a codec makes.
@@ -86,6 +94,8 @@ func (c Codec) Kind() Kind {
 		return Video
 	case AAC, MP2, MP3, AC3, EAC3, Opus:
 		return Audio
+	case MPEGTS:
+		return Multiplex
 	default:
 		return Data
 	}
@@ -105,7 +115,10 @@ type Packet struct {
 	DTS          int64 // decoding time, 90 kHz ticks, unwrapped to 64 bits
 	PTS          int64 // presentation time, 90 kHz ticks, unwrapped to 64 bits
 	RandomAccess bool  // a decoder can start here
-	Payload      []byte
+	// Join is the number of the transport stream packet, counted from the first of the input, from where on a receiver
+	// gets the program's tables and then this access unit. Only MPEG-TS inputs tell it, of video.
+	Join    uint64
+	Payload []byte
 }
 
 // Sink takes what an input makes of its bytes, in the order in which it came.

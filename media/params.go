@@ -45,7 +45,7 @@ func (t *Track) Params() (Params, error) {
 		return paramsEAC3(t.Config)
 	case Opus:
 		return paramsOpus(t.Config)
-	case SCTE35, KLV:
+	case SCTE35, KLV, MPEGTS:
 		return Params{}, nil
 	default:
 		return Params{}, fmt.Errorf("%w: codec %q is not known", ErrConfig, t.Codec)

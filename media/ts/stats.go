@@ -11,7 +11,7 @@ type Stats struct {
 	TransportErrors  uint64 `json:"-"`                 // transport_error_indicator set
 	ContinuityErrors uint64 `json:"continuity_errors"` // gaps in continuity_counter on the PIDs that are taken apart
 	CRCErrors        uint64 `json:"crc_errors"`        // sections with a wrong CRC_32 among those that are taken apart
-	TableErrors      uint64 `json:"table_errors"`      // PAT or PMT that can't be read
+	TableErrors      uint64 `json:"table_errors"`      // PAT, PMT or SDT that can't be read
 	PESErrors        uint64 `json:"pes_errors"`        // PES that can't be read
 	UnitErrors       uint64 `json:"unit_errors"`       // access units that can't be read
 	Oversized        uint64 `json:"oversized"`         // PES, sections or units over the limit

@@ -9,6 +9,7 @@ const (
 // The packet identifiers with a fixed meaning (ISO/IEC 13818-1 table 2-3).
 const (
 	PIDPAT  = 0x0000
+	PIDSDT  = 0x0011 // ETSI EN 300 468 table 1
 	PIDNull = 0x1FFF
 	// PIDFirstFree is the first that a program may use; those below carry tables
 	// that ISO/IEC 13818-1, ETSI EN 300 468 or ATSC A/65 define.
@@ -17,10 +18,11 @@ const (
 	PIDs = 0x2000
 )
 
-// The table identifiers that are read here (ISO/IEC 13818-1 table 2-31, ANSI/SCTE 35 9.6).
+// The table identifiers that are read here (ISO/IEC 13818-1 table 2-31, ETSI EN 300 468 table 2, ANSI/SCTE 35 9.6).
 const (
 	TablePAT    = 0x00
 	TablePMT    = 0x02
+	TableSDT    = 0x42 // of this transport stream
 	TableSCTE35 = 0xFC
 )
 
@@ -42,8 +44,10 @@ const (
 // The values of descriptor_tag (ISO/IEC 13818-1 table 2-45, ETSI EN 300 468 table 12).
 const (
 	DescriptorRegistration = 0x05
+	DescriptorCA           = 0x09
 	DescriptorISO639       = 0x0A
 	DescriptorMetadata     = 0x26
+	DescriptorService      = 0x48
 	DescriptorAC3          = 0x6A
 	DescriptorEAC3         = 0x7A
 	DescriptorExtension    = 0x7F
