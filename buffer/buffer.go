@@ -252,9 +252,9 @@ type Entry struct {
 func (e *Entry) Has(f Flags) bool { return e.Flags&f == f }
 
 // leadTrack is the track that segments and parts are cut by: the first video track, else the
-// first audio track, else the first.
+// first audio track, else the first of data, else the first.
 func leadTrack(tracks []media.Track) int {
-	for _, kind := range []media.Kind{media.Video, media.Audio} {
+	for _, kind := range []media.Kind{media.Video, media.Audio, media.Data} {
 		for i := range tracks {
 			if tracks[i].Codec.Kind() == kind {
 				return i

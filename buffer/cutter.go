@@ -162,8 +162,18 @@ func (c *cutter) startPart() Flags {
 	return PartStart
 }
 
-// timed tells whether a track counts for lengths. Data does not, unless it is alone.
-func (c *cutter) timed(track int) bool { return c.kinds[track] != media.Data || track == c.lead }
+// timed tells whether a track counts for lengths. Data does not, unless it is alone, and a multiplex never does: an epoch
+// of nothing else is one segment.
+func (c *cutter) timed(track int) bool {
+	switch c.kinds[track] {
+	case media.Multiplex:
+		return false
+	case media.Data:
+		return track == c.lead
+	default:
+		return true
+	}
+}
 
 // limit is the longest that a segment may become, in ticks. EXTINF rounded to the nearest second must
 // not be over TARGETDURATION (RFC 8216 4.3.3.1).
@@ -257,7 +267,7 @@ func (c *cutter) longestSpan() (length int64) {
 // complete ends the running segment. The first one that tells how long segments are fixes
 // TARGETDURATION; neither the rest of a GOP that an epoch begins with nor a piece that its end cut off does.
 func (c *cutter) complete(byEpoch bool) {
-	if c.targetDuration != 0 || len(c.spans) == 0 {
+	if c.targetDuration != 0 || len(c.spans) == 0 || !c.timed(c.lead) {
 		return
 	}
 	length, lead := c.length(), &c.spans[c.lead]
