@@ -89,7 +89,7 @@ func (a *audio) begin(t stamp, _ int) {
 	if len(a.marks) == maxMarks {
 		a.marks = a.marks[:maxMarks-1]
 	}
-	a.marks = append(a.marks, mark{len(a.buf), t})
+	a.marks = append(a.marks, mark{off: len(a.buf), stamp: t})
 }
 
 func (a *audio) compact() {

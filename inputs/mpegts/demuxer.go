@@ -14,14 +14,23 @@ import (
 
 // Options chooses what a Demuxer takes from the transport stream.
 type Options struct {
-	// Program is the program_number to take; 0 takes the first of the PAT.
+	// Program is the program_number to take; 0 leaves it to Service.
 	Program uint16
+	// Service is the service_name of the program to take, as the SDT tells it; empty takes the first program
+	// with audio or video that is not scrambled, or else the first.
+	Service string
+	// Raw takes the transport stream itself, if it is not nil: whole packets, which are those that the demuxer looks at,
+	// before the access units that end in them. They are valid during the call. What is between packets is left out.
+	Raw func(packets []byte)
 }
 
 // Demuxer takes one program out of a transport stream. It is not safe for concurrent use.
 type Demuxer struct {
-	sink    media.Sink
-	program uint16
+	sink      media.Sink
+	program   uint16
+	service   string
+	raw       func([]byte)
+	maxTracks int
 
 	stats ts.Stats
 	now   time.Duration
@@ -32,7 +41,10 @@ type Demuxer struct {
 
 	index [ts.PIDs]uint8 // slot of each PID
 	slots []*slot        // the first two are nil: unknown, and known but not of interest
-	tables
+	programs
+	patAt  uint64 // number of the packet in which the PAT began last
+	joinAt uint64 // that of the last PAT which the PMT of the program followed
+	joined bool   // there was one
 
 	streams []*stream // of the PMT, in its order
 	clock
@@ -42,13 +54,17 @@ type Demuxer struct {
 // NewDemuxer returns a demuxer that gives the tracks and access units of one program
 // to sink. Payloads are valid only during the call of [media.Sink.WritePacket].
 func NewDemuxer(sink media.Sink, o Options) *Demuxer {
-	d := &Demuxer{sink: sink, program: o.Program}
+	d := &Demuxer{sink: sink, program: o.Program, service: o.Service, raw: o.Raw, maxTracks: media.MaxTracks}
+	if o.Raw != nil {
+		d.maxTracks-- // that is a track too
+	}
 	d.slots = make([]*slot, slotFirst, slotFirst+8)
 	for pid := range ts.PIDFirstFree {
 		d.index[pid] = slotIgnored
 	}
 	d.index[ts.PIDNull] = slotIgnored
 	d.addTable(ts.PIDPAT, d.patSection)
+	d.addTable(ts.PIDSDT, d.sdtSection)
 	return d
 }
 
@@ -102,9 +118,14 @@ func (d *Demuxer) SetTime(now time.Duration) { d.now = now }
 // Stats returns the counters.
 func (d *Demuxer) Stats() ts.Stats { return d.stats }
 
+// Join is the number of the packet, counted from the first, from where on a receiver gets the tables of the program;
+// false before they have come. Only with Options.Raw.
+func (d *Demuxer) Join() (packet uint64, ok bool) { return d.joinAt, d.joined }
+
 // consume takes whole packets from b and returns how many bytes it used. It leaves at
 // most two packets and a byte. With final set it does not ask for more to be sure of the sync.
 func (d *Demuxer) consume(b []byte, final bool) (used int, err error) {
+	given := 0 // b[:given] went to raw or was passed over
 	for i := 0; ; i += ts.PacketSize {
 		if d.synced && i < len(b) && b[i] != ts.SyncByte {
 			d.synced = false
@@ -122,10 +143,22 @@ func (d *Demuxer) consume(b []byte, final bool) (used int, err error) {
 		if len(b)-i < ts.PacketSize {
 			return i, nil
 		}
+		if d.raw != nil && i >= given {
+			given = i + run(b[i:])
+			d.raw(b[i:given])
+		}
 		if err := d.packet((*[ts.PacketSize]byte)(b[i:])); err != nil {
 			return i, err
 		}
 	}
+}
+
+// run is the length of the packets at the beginning of b, in bytes.
+func run(b []byte) (n int) {
+	for n+ts.PacketSize <= len(b) && b[n] == ts.SyncByte {
+		n += ts.PacketSize
+	}
+	return n
 }
 
 // hunt looks for a sync byte that two more follow at the right distance (ISO/IEC 13818-1

@@ -1,6 +1,7 @@
 package mpegts
 
 import (
+	"bytes"
 	"math/rand/v2"
 	"os"
 	"strconv"
@@ -72,7 +73,8 @@ func (c *checker) WritePacket(p *media.Packet) error {
 // checked takes b apart in two ways and compares.
 func checked(t *testing.T, b []byte) {
 	whole := &checker{t: t}
-	d := NewDemuxer(whole, Options{})
+	var raw, rawParts []byte
+	d := NewDemuxer(whole, Options{Raw: func(p []byte) { raw = append(raw, p...) }})
 	if err := d.Write(b); err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +82,7 @@ func checked(t *testing.T, b []byte) {
 		t.Fatal(err)
 	}
 	parts := &checker{t: t}
-	e := NewDemuxer(parts, Options{})
+	e := NewDemuxer(parts, Options{Raw: func(p []byte) { rawParts = append(rawParts, p...) }})
 	for n := 1; len(b) > 0; n = n*7%1999 + 1 {
 		n = min(n, len(b))
 		if err := e.Write(b[:n]); err != nil {
@@ -94,6 +96,12 @@ func checked(t *testing.T, b []byte) {
 	if d.Stats() != e.Stats() {
 		t.Fatalf("the cut matters: %+v, %+v", d.Stats(), e.Stats())
 	}
+	if !bytes.Equal(raw, rawParts) || uint64(len(raw)) != d.Stats().Packets*ts.PacketSize {
+		t.Fatalf("%d and %d bytes of transport stream, but %d packets", len(raw), len(rawParts), d.Stats().Packets)
+	}
+	if len(d.Programs()) > maxPrograms || len(d.services) > maxServices {
+		t.Fatalf("%d programs, %d services", len(d.Programs()), len(d.services))
+	}
 	if s := d.Stats(); s.Units != uint64(whole.units) || s.Epochs != uint64(whole.epochs) {
 		t.Fatalf("%d units in %d epochs, but %+v", whole.units, whole.epochs, s)
 	}
@@ -102,6 +110,8 @@ func checked(t *testing.T, b []byte) {
 // FuzzDemuxer takes anything for a transport stream.
 func FuzzDemuxer(f *testing.F) {
 	f.Add(craft().tables(0, withAudio...).audio(pidAudio, 90000, adtsFrame(2, 20)).gop(90000, 3).buf)
+	f.Add(craft().sdt(0, 7, "News", 9, "Sport").pat(0, 7, pidPMT, 9, pidPMT2).table(pidPMT, pmt(7, 0, 0x1FFF)).
+		table(pidPMT2, pmt(9, 0, pidVideo2, onlyVideo2...)).both(90000).pat(1, 9, 0x300).buf)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if len(b) > 1<<18 {
 			return

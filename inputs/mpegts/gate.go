@@ -56,6 +56,7 @@ func (d *Demuxer) tick() error {
 			return err
 		}
 	}
+	d.waitForPMT()
 	if len(d.pending.units) > 0 && d.now-d.changeAt >= maxWait && d.due(nil) {
 		return d.begin(&d.pending)
 	}
@@ -249,7 +250,7 @@ func (d *Demuxer) announce() error {
 
 func (d *Demuxer) write(u *unit) error {
 	d.stats.Units++
-	d.pkt = media.Packet{Track: u.s.track, DTS: u.dts, PTS: u.pts, RandomAccess: u.random, Payload: u.payload}
+	d.pkt = media.Packet{Track: u.s.track, DTS: u.dts, PTS: u.pts, RandomAccess: u.random, Join: u.join, Payload: u.payload}
 	err := d.sink.WritePacket(&d.pkt)
 	d.pkt.Payload = nil
 	return err

@@ -17,6 +17,7 @@ const (
 // slot is what is known of one PID.
 type slot struct {
 	pcr     bool          // carries the clock of the program
+	pmt     bool          // carries PMTs
 	section *ts.Assembler // for a PID with sections
 	stream  *stream       // for a PID with PES
 
@@ -90,12 +91,26 @@ func (d *Demuxer) packet(p *[ts.PacketSize]byte) error {
 		}
 	}
 	if s.section != nil {
+		if start {
+			d.tableBegins(uint16(head >> 8 & 0x1FFF))
+		}
 		return s.section.Take(p[at:], start)
 	}
 	if s.stream != nil {
 		return s.stream.take(p[at:], start)
 	}
 	return nil
+}
+
+// tableBegins notes where a receiver can begin: with a PAT that a PMT follows.
+func (d *Demuxer) tableBegins(pid uint16) {
+	switch {
+	case d.raw == nil:
+	case pid == ts.PIDPAT:
+		d.patAt = d.stats.Packets - 1
+	case pid == d.pmtPID:
+		d.joinAt, d.joined = d.patAt, true
+	}
 }
 
 // adaptation reads an adaptation field behind its length (ISO/IEC 13818-1 2.4.3.4) and tells

@@ -14,6 +14,7 @@ type unit struct {
 	params   *params
 	dts, pts int64
 	random   bool
+	join     uint64 // see media.Packet
 	payload  []byte // valid during the call; not used while the unit is in a queue
 	at, size int    // in queue.data
 }

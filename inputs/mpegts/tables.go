@@ -8,19 +8,6 @@ import (
 	"brume/media/ts"
 )
 
-// maxPrograms bounds the programs of a PAT that are looked at.
-const maxPrograms = 64
-
-// tables is what the PAT and the PMTs told.
-type tables struct {
-	patCRC  [256]uint32 // of each section of the PAT, to see a change
-	current uint16      // program_number that is taken, 0: none yet
-	pmtPID  uint16
-	pmtCRC  uint32
-	pcrPID  uint16
-	others  map[uint16]uint32 // checksum of the PMT of each other program
-}
-
 // addTable makes a PID one that carries sections.
 func (d *Demuxer) addTable(pid uint16, give func([]byte) error) {
 	if s := d.addSlot(pid); s != nil {
@@ -81,108 +68,10 @@ func (d *Demuxer) section(b []byte, table uint8) (s ts.Section, crc uint32, ok b
 	return s, binary.BigEndian.Uint32(b[len(b)-4:]), s.TableID == table && s.Current
 }
 
-// patSection takes a section of the PAT (ISO/IEC 13818-1 2.4.4.3).
-func (d *Demuxer) patSection(b []byte) error {
-	s, crc, ok := d.section(b, ts.TablePAT)
-	if !ok || d.patCRC[s.Number] == crc {
-		return nil
-	}
-	d.patCRC[s.Number] = crc
-	var program, pid uint16
-	for p, at := range s.Programs() {
-		switch {
-		case at < ts.PIDFirstFree || at == ts.PIDNull:
-			d.stats.TableErrors++
-		case p == d.program, d.program == 0 && p == d.current:
-			program, pid = p, at
-		case d.program == 0 && program == 0:
-			program, pid = p, at
-		}
-	}
-	d.setProgram(&s, program, pid)
-	for p, at := range s.Programs() {
-		if p != d.current && at >= ts.PIDFirstFree && at != ts.PIDNull {
-			d.addOther(at)
-		}
-	}
-	return nil
-}
-
-// setProgram follows the PAT to another program or another PMT.
-func (d *Demuxer) setProgram(s *ts.Section, program, pid uint16) {
-	if program == 0 || d.program == 0 && s.Number != 0 && d.current != 0 {
-		return
-	}
-	if program == d.current && pid == d.pmtPID {
-		return
-	}
-	if d.current != 0 {
-		d.forget(d.pmtPID, slotUnknown)
-	}
-	d.current, d.pmtPID, d.pmtCRC = program, pid, 0
-	d.forget(pid, slotUnknown)
-	d.addTable(pid, d.pmtSection)
-}
-
-// addOther listens to the PMT of a program that is not taken, so that its PIDs are known.
-func (d *Demuxer) addOther(pid uint16) {
-	if d.index[pid] >= slotFirst {
-		return
-	}
-	if d.others == nil {
-		d.others = make(map[uint16]uint32)
-	}
-	if len(d.others) >= maxPrograms {
-		d.index[pid] = slotIgnored
-		return
-	}
-	d.others[pid] = 0
-	d.addTable(pid, func(b []byte) error { return d.otherSection(pid, b) })
-}
-
-// otherSection takes the PMT of a program that is not taken.
-func (d *Demuxer) otherSection(pid uint16, b []byte) error {
-	s, crc, ok := d.section(b, ts.TablePMT)
-	if !ok || d.others[pid] == crc {
-		return nil
-	}
-	if d.others != nil {
-		d.others[pid] = crc
-	}
-	if m, err := ts.ParsePMT(&s); err == nil {
-		d.markKnown(m.PCRPID)
-		for e := range m.Elements() {
-			d.markKnown(e.PID)
-		}
-	}
-	return nil
-}
-
 func (d *Demuxer) markKnown(pid uint16) {
 	if d.index[pid] == slotUnknown {
 		d.index[pid] = slotIgnored
 	}
-}
-
-// pmtSection takes the PMT of the program (ISO/IEC 13818-1 2.4.4.8).
-func (d *Demuxer) pmtSection(b []byte) error {
-	s, crc, ok := d.section(b, ts.TablePMT)
-	if !ok {
-		return nil
-	}
-	if s.Extension != d.current { // programs may share a PID
-		return d.otherSection(d.pmtPID, b)
-	}
-	if crc == d.pmtCRC {
-		return nil
-	}
-	m, err := ts.ParsePMT(&s)
-	if err != nil {
-		d.stats.TableErrors++
-		return nil
-	}
-	d.pmtCRC = crc
-	return d.applyPMT(&m)
 }
 
 // element is an elementary stream of the PMT that is taken.
@@ -239,7 +128,7 @@ func (d *Demuxer) applyPMT(m *ts.PMT) error {
 
 // mayUse tells whether a PMT may name this PID for a stream: one that is free, and once only.
 func (d *Demuxer) mayUse(pid uint16, taken []element) bool {
-	if pid < 0x10 || pid == ts.PIDNull || len(taken) >= media.MaxTracks {
+	if pid < 0x10 || pid == ts.PIDNull || len(taken) >= d.maxTracks {
 		return false
 	}
 	if slices.ContainsFunc(taken, func(e element) bool { return e.pid == pid }) {

@@ -31,10 +31,11 @@ type nal struct {
 // dropNAL marks a NAL unit that is not passed on.
 const dropNAL = 0xFF
 
-// mark is the time of the PES whose payload begins at off.
+// mark is the time of the PES whose payload begins at off, and where a receiver can begin to get it.
 type mark struct {
 	off int
 	stamp
+	join uint64
 }
 
 // video finds access units in the PES of an H.264 or H.265 stream. Normally a PES holds
@@ -57,6 +58,7 @@ type video struct {
 	lost  bool   // what came before the next PES is missing
 	spans bool   // units were seen that go on in the next PES
 	marks []mark
+	join  uint64 // of the unit at hand
 	out   []byte // a unit in the form that is passed on
 	small int    // units since one that needed the memory that is held
 }
@@ -115,7 +117,7 @@ func (v *video) begin(t stamp, size int) {
 	if len(v.marks) == maxMarks {
 		v.marks = v.marks[:maxMarks-1]
 	}
-	v.marks = append(v.marks, mark{len(v.es), t})
+	v.marks = append(v.marks, mark{len(v.es), t, v.s.d.joinAt})
 }
 
 func (v *video) add(p []byte) error {
@@ -325,7 +327,7 @@ func (v *video) give(n int) error {
 	if len(v.out) == 0 {
 		return nil
 	}
-	u := unit{s: v.s, params: info.params, random: info.random, payload: v.out}
+	u := unit{s: v.s, params: info.params, random: info.random, join: v.join, payload: v.out}
 	return v.s.stamped(&u, t, ok, info.rate)
 }
 
@@ -363,6 +365,9 @@ func (v *video) time() (t stamp, ok bool) {
 	n := 0
 	for n < len(v.marks) && (v.marks[n].off <= start || !t.valid && v.marks[n].off <= pic) {
 		t = v.marks[n].stamp
+		if v.marks[n].off <= start {
+			v.join = v.marks[n].join
+		}
 		n++
 	}
 	v.marks = v.marks[:copy(v.marks, v.marks[n:])]
