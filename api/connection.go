@@ -33,6 +33,7 @@ type Connection struct {
 	Peer      string          `json:"peer" doc:"Address and port of the other side" example:"192.0.2.7:50000"`
 	Local     string          `json:"local" doc:"Address and port of this side" example:"192.0.2.1:8889"`
 	Stream    string          `json:"stream" example:"live"`
+	Feeds     []string        `json:"feeds,omitempty" doc:"Further streams that programs of its transport stream go to, of a publisher"`
 	Role      Role            `json:"role" enum:"publish,play,undecided" doc:"undecided: it did not say; its first packet or its silence decides"`
 	Protocol  string          `json:"protocol" enum:"srt"`
 	Direction Direction       `json:"direction" enum:"inbound,outbound" doc:"outbound: the server called"`

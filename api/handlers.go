@@ -168,7 +168,7 @@ func (h *handlers) unlock(_ context.Context, in *streamInput) (*struct{}, error)
 
 func (h *handlers) connections(_ context.Context, in *connectionsInput) (*output[List[Connection]], error) {
 	all := slices.DeleteFunc(h.backend.Connections(), func(c Connection) bool {
-		return (in.Stream != "" && c.Stream != in.Stream) || (in.Role != "" && c.Role != in.Role)
+		return (in.Stream != "" && c.Stream != in.Stream && !slices.Contains(c.Feeds, in.Stream)) || (in.Role != "" && c.Role != in.Role)
 	})
 	slices.SortFunc(all, func(a, b Connection) int {
 		return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.ID, b.ID))

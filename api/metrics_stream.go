@@ -15,6 +15,8 @@ var (
 	streamHLSRequests  = counter("stream_hls_requests_total", "Requests of HLS playlists, segments and parts.", "stream")
 	streamHLSBytes     = counter("stream_hls_sent_bytes_total", "Bytes of HLS playlists, segments and parts sent.", "stream")
 	streamPlayerViews  = counter("stream_player_views_total", "Player pages asked for.", "stream")
+	streamRaw          = gauge("stream_raw", "1 when the transport stream is kept as it came, else 0.", "stream")
+	streamPrograms     = gauge("stream_programs", "Programs of the transport stream that the publisher sends.", "stream")
 	streamIgnoredTrack = gauge("stream_ts_ignored_tracks", "PIDs of the last PMT whose codec is not understood.", "stream")
 )
 
@@ -28,7 +30,7 @@ var tsCounters = []struct {
 	{counter("stream_ts_skipped_bytes_total", "Bytes passed over to find the sync byte again.", "stream"), func(s *ts.Stats) uint64 { return s.SkippedBytes }},
 	{counter("stream_ts_continuity_errors_total", "Gaps in continuity_counter on the PIDs that are taken apart.", "stream"), func(s *ts.Stats) uint64 { return s.ContinuityErrors }},
 	{counter("stream_ts_crc_errors_total", "Sections with a wrong CRC_32 among those that are taken apart.", "stream"), func(s *ts.Stats) uint64 { return s.CRCErrors }},
-	{counter("stream_ts_table_errors_total", "PAT or PMT that can't be read.", "stream"), func(s *ts.Stats) uint64 { return s.TableErrors }},
+	{counter("stream_ts_table_errors_total", "PAT, PMT or SDT that can't be read.", "stream"), func(s *ts.Stats) uint64 { return s.TableErrors }},
 	{counter("stream_ts_pes_errors_total", "PES that can't be read.", "stream"), func(s *ts.Stats) uint64 { return s.PESErrors }},
 	{counter("stream_ts_unit_errors_total", "Access units that can't be read.", "stream"), func(s *ts.Stats) uint64 { return s.UnitErrors }},
 	{counter("stream_ts_oversized_total", "PES, sections or access units over the limit.", "stream"), func(s *ts.Stats) uint64 { return s.Oversized }},
@@ -54,6 +56,8 @@ func (e emitter) stream(s *Stream) {
 	if s.Source != nil {
 		e.source(s.Name, s.Source)
 	}
+	e.add(streamRaw, truth(s.Raw), s.Name)
+	e.add(streamPrograms, float64(len(s.Programs)), s.Name)
 	if b := s.Buffer; b != nil {
 		e.add(streamBufferTime, b.Seconds, s.Name)
 		e.add(streamBufferBytes, float64(b.Bytes), s.Name)

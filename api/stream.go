@@ -29,6 +29,9 @@ type Stream struct {
 	UptimeSeconds float64     `json:"uptime_seconds" minimum:"0" doc:"Time since live_since, 0 when it is absent"` // the API fills it in
 	ResumeUntil   *time.Time  `json:"resume_until,omitempty" doc:"Until when viewers are kept for the publisher to return; absent when one is there, or when the stream is over"`
 	Tracks        []Track     `json:"tracks" nullable:"false" doc:"Tracks of the latest epoch, in their order"`
+	Raw           bool        `json:"raw" doc:"The transport stream is kept as it came, and SRT viewers get exactly that"`
+	RawBitrate    uint64      `json:"raw_bitrate,omitempty" doc:"Measured bits per second of the transport stream as it came, where it is kept"`
+	Programs      []Program   `json:"programs,omitempty" doc:"Programs of the transport stream that the present publisher sends, else the last; at most 64"`
 	Buffer        *Buffer     `json:"buffer,omitempty" doc:"The stream's buffer; absent when there is none"`
 	Viewers       Viewers     `json:"viewers"`
 	BytesIn       uint64      `json:"bytes_in" doc:"Payload bytes that came in since the buffer was made, of all publishers"`
@@ -44,6 +47,16 @@ type Publisher struct {
 	Connection string    `json:"connection" doc:"Id of the connection"`
 	Peer       string    `json:"peer" doc:"Address and port" example:"192.0.2.7:50000"`
 	Since      time.Time `json:"since" doc:"When it connected"`
+}
+
+// Program is a program of the transport stream that a stream is made of.
+type Program struct {
+	Number   uint16   `json:"number" doc:"program_number"`
+	Name     string   `json:"name,omitempty" doc:"Name of the service, as the SDT tells it" example:"News HD"`
+	Provider string   `json:"provider,omitempty" doc:"Provider of the service"`
+	PMTPID   uint16   `json:"pmt_pid" doc:"Packet identifier of the program's PMT"`
+	Selected bool     `json:"selected" doc:"The stream is made of it"`
+	Streams  []string `json:"streams,omitempty" doc:"All streams that the publisher makes of it"`
 }
 
 // Track is one track of a stream.

@@ -176,6 +176,7 @@ func TestRefused(t *testing.T) {
 		{"program number", "streams: {a: {program: 65536}}\n", "streams.a.program: 65536 is no program number"},
 		{"programs of a pattern", "streams: {'a*': {programs: {1: b}}}\n", "streams.a*.programs: a pattern cannot have programs"},
 		{"programs to one stream", "streams: {a: {programs: {1: a}}}\n", "streams.a.programs.1: the stream a has a program already"},
+		{"programs to a stream that is to be kept raw", "streams: {a: {raw: true, programs: {1: b}}, b: {raw: true}}\n", "streams.a.programs.1: the stream b gets one program"},
 		{"program to no stream", "streams: {a: {programs: {1: '/'}}}\n", `streams.a.programs.1: "/" cannot be the name of a stream`},
 		{"source", "streams: {a: {source: ['srt://h:1?latncy=1']}}\n", "f:1:24: streams.a.source.0: bad SRT URL: parameter 1 is none that is known; did you mean latency?"},
 		{"no source", "streams: {a: {source: ['rtmp://h']}}\n", "streams.a.source.0: bad URL: it has to begin with srt://"},

@@ -80,3 +80,13 @@ func (v *checker) transport(p Pattern, s *StreamConfig) {
 		taken[name] = true
 	}
 }
+
+// mapped checks the streams that further programs of a transport stream go to. What a pattern says of them is no mistake.
+func (v *checker) mapped(c *Config, p Pattern) {
+	for program, name := range c.Streams[p].Programs {
+		if c.Streams[Pattern(name)].Raw {
+			v.wrong(fmt.Sprintf("the stream %s gets one program and no transport stream that it could keep; take raw from its settings, %s may have it",
+				name, p), join(join(join("streams", string(p)), "programs"), string(program)))
+		}
+	}
+}

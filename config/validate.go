@@ -47,6 +47,9 @@ func (c *Config) validate(file string, places map[string]*token.Position, set ma
 			v.callers(p, &s, c)
 		}
 	}
+	for _, p := range patterns {
+		v.mapped(c, p)
+	}
 	return v.problems
 }
 

@@ -18,8 +18,8 @@ import (
 // MaxSize bounds a message, in bytes.
 const MaxSize = 64 << 10
 
-// MaxFiles bounds the descriptors beside one message.
-const MaxFiles = 8
+// MaxFiles bounds the descriptors beside one message: a publisher of many programs gets a buffer for each at once.
+const MaxFiles = 20
 
 // ChildFD is the descriptor that a started process finds its control socket on.
 const ChildFD = 3

@@ -159,6 +159,8 @@ func (c *Controller) canDo(_ *caller, d *decision) {
 		d.refuse(causeNoPublisher, "nobody publishes the stream "+d.stream)
 	case d.role == srt.RolePublish && s.taken(time.Now()):
 		d.refuse(causeConflict, "the stream "+d.stream+" has a publisher already")
+	case d.role == srt.RolePublish:
+		d.refuse(c.mayMap(d.stream))
 	}
 }
 

@@ -151,6 +151,7 @@ func (c *Controller) adoptConnection(p *process) {
 		c.closeConnection(conn) // its buffer is no more, or another's
 	case conn.Role == srt.RolePublish:
 		s.publisher, conn.in = conn, s
+		c.adoptMapped(conn)
 	case conn.Role == srt.RolePlay:
 		s.players[conn], conn.in = true, s
 	}

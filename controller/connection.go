@@ -31,14 +31,16 @@ type connRecord struct {
 	Mode      srt.Mode       `json:"mode,omitempty"`   // of a connection that this server makes
 	Dialer    string         `json:"dialer,omitempty"` // which of the stream's dialers makes it
 	Index     int            `json:"index,omitempty"`  // which of its URLs
+	Mapped    []mappedRecord `json:"mapped,omitempty"` // further streams of a publisher
 }
 
 // connection is an admitted caller.
 type connection struct {
 	connRecord
 
-	proc    *process // nil until one is ready
-	in      *stream  // that it publishes or plays, nil while its role is unknown
+	proc    *process  // nil until one is ready
+	in      *stream   // that it publishes or plays, nil while its role is unknown
+	mapped  []*stream // as Mapped
 	closing time.Time
 	over    bool
 	seems   srt.Role     // of a connection whose role is unknown: what it has shown
@@ -94,7 +96,7 @@ func (c *Controller) assign(p *process, conn *connection, a asked) bool {
 	}
 	var files []*os.File
 	if conn.in != nil {
-		files = append(files, conn.in.file(conn.Role))
+		configure.Feed, files = c.feed(conn)
 	}
 	if err := p.ctl.Send(srt.MsgConfigure, configure, files...); err != nil {
 		conn.proc, p.conn, p.Conn = nil, nil, nil
@@ -165,7 +167,10 @@ func (c *Controller) heardConnection(p *process, m control.Message) error {
 		if conn.in != nil && conn.in.publisher == conn && stats.Demux != nil {
 			conn.in.input = stats.Demux
 		}
+		conn.mappedStats()
 		conn.judged(time.Now())
+	case srt.MsgPrograms:
+		return c.heardPrograms(conn, m)
 	case srt.MsgFailed:
 		var failed srt.Failed
 		if err := m.Decode(&failed); err != nil {
@@ -219,6 +224,11 @@ func (c *Controller) directed(conn *connection, role srt.Role) {
 	}
 	s := c.streams[conn.Stream]
 	conn.seems = role
+	var inTheWay cause
+	var reason string
+	if role == srt.RolePublish {
+		inTheWay, reason = c.mayMap(conn.Stream)
+	}
 	switch {
 	case c.locked(conn.Stream):
 		c.turnAway(conn, causeLocked, "the stream is locked by the API")
@@ -229,6 +239,9 @@ func (c *Controller) directed(conn *connection, role srt.Role) {
 		return
 	case conn.Only != srt.RoleUnknown && conn.Only != role:
 		c.turnAway(conn, causeForbidden, "it may "+roleName(conn.Only)+" the stream only, by the access entries or the stream's passphrases")
+		return
+	case inTheWay != "":
+		c.turnAway(conn, inTheWay, reason)
 		return
 	case role == srt.RolePublish && s.holder() != nil:
 		if s.taken(time.Now()) {
@@ -269,7 +282,8 @@ func (c *Controller) admit(conn *connection, role srt.Role) {
 
 // grant hands a connection that has shown its role the buffer of its stream.
 func (c *Controller) grant(conn *connection) {
-	if err := conn.proc.ctl.Send(srt.MsgBuffer, srt.Buffer{Role: conn.Role}, conn.in.file(conn.Role)); err != nil {
+	feed, files := c.feed(conn)
+	if err := conn.proc.ctl.Send(srt.MsgBuffer, srt.Buffer{Role: conn.Role, Feed: feed}, files...); err != nil {
 		c.putDown(conn.proc, faultBuffer)
 	}
 }
@@ -352,8 +366,10 @@ func (c *Controller) connectionFailed(p *process, failed srt.Failed) {
 	}
 	c.log.Log(context.Background(), level, "SRT connection ends", "conn", conn.ID, "stream", conn.Stream, "role", roleName(conn.Role), "peer", conn.Peer,
 		"reason", failed.Reason, "detail", clip(failed.Detail, 500))
-	if s := conn.in; failed.Reason == srt.FailBuffer && s != nil && s.publisher == conn {
-		s.corrupt = true // a viewer's word is none on what others see
+	if failed.Reason == srt.FailBuffer {
+		for _, s := range conn.published() {
+			s.corrupt = true // a viewer's word is none on what others see
+		}
 	}
 }
 
@@ -405,8 +421,10 @@ func (c *Controller) dropConnection(conn *connection) {
 	if conn.Role == srt.RolePlay {
 		s.bytesOut += conn.stats.Bytes
 	}
-	if s.publisher == conn {
-		c.publisherLeft(s)
+	// The named stream comes last: who waits for it may publish the others too.
+	all := conn.published()
+	for i := range all {
+		c.publisherLeft(all[len(all)-1-i])
 	}
 }
 

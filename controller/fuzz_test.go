@@ -28,6 +28,8 @@ func FuzzConnectionMessages(f *testing.F) {
 
 {"type":"stats","body":{"srt":{"time_ms":9223372036854775807,"receive_rate_mbps":-1e-308,"snd_buf_ms":-1,"total":{"pkt_rcv_loss":9223372036854775807}}}}
 {"type":"stats","body":{"health":{"pids":[{"pid":65535,"kind":"\u0000"}],"pids_total":-1,"pcrs":[{"drift_ppm":1e308}],"indicators":{"pat":{"errors":18446744073709551615,"last_error":"9999-12-31T23:59:59Z"}}}}}
+{"type":"programs","body":{"list":[{"number":1,"name":"\u0000\ud800"},{"number":1},{"number":65535}],"taken":[1,2,3,4,5]}}
+{"type":"stats","body":{"mapped":[{},{},{}]}}
 {"type":"log","body":{"level":"error","text":"\u0000\ud800","count":18446744073709551615}}
 
 {"type":"failed","body":{"reason":"buffer"}}

@@ -5,13 +5,15 @@ import "time"
 // clockSlack is how far the times of the process that made a report may be off.
 const clockSlack = time.Minute
 
-// judged gives the stream what its publisher said of the transport stream's health, bounded. Nobody else has a say.
+// judged gives the streams what their publisher said of the transport stream's health, bounded. Nobody else has a say.
 func (conn *connection) judged(now time.Time) {
 	h := conn.stats.Health
 	conn.stats.Health = nil
-	if h == nil || conn.in == nil || conn.in.publisher != conn {
+	if h == nil {
 		return
 	}
 	h.Bound(conn.Since.Add(-clockSlack), now.Add(clockSlack))
-	conn.in.health = h // replaced as a whole: the API may be reading the last one
+	for _, s := range conn.published() {
+		s.health = h // replaced as a whole: the API may be reading the last one
+	}
 }

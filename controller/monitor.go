@@ -44,6 +44,8 @@ type rates struct {
 	slots   [rateWindow]map[int]uint64
 	slot    int
 	filled  int           // slots measured
+	epoch   uint64        // of the last entry
+	raw     int           // track of the transport stream as it came in that epoch, -1 if there is none
 	held    int64         // memory of the buffer, bytes
 	heldDur time.Duration // media in it
 }
@@ -109,8 +111,14 @@ func (r *rates) read(reader *buffer.Reader, info buffer.Info) map[int]uint64 {
 			r.next = info.Head
 			break
 		}
+		if e.Epoch != r.epoch {
+			tracks, _ := reader.Tracks(e.Epoch)
+			r.epoch, r.raw = e.Epoch, multiplex(tracks)
+		}
 		bytes[e.Track] += uint64(e.Length)
-		r.total += uint64(e.Length)
+		if e.Track != r.raw {
+			r.total += uint64(e.Length) // what came is counted once
+		}
 		r.next++
 	}
 	return bytes

@@ -45,8 +45,10 @@ type stream struct {
 	input    *ts.Stats
 	health   *ts.Health
 	tracks   []api.Track
-	tracksOf uint64 // epoch of tracks
-	bytesOut uint64 // of connections that have ended
+	tracksOf uint64        // epoch of tracks
+	raw      int           // track of the transport stream as it came in that epoch, -1: it has none
+	programs []api.Program // of the transport stream that the present publisher sends, else the last
+	bytesOut uint64        // of connections that have ended
 	web      httpd.StreamStats
 	told     api.StreamState // the last event said
 }
@@ -73,29 +75,36 @@ func (s *stream) taken(now time.Time) bool {
 	if s.publisher.dialer != nil {
 		return s.publisher.proc.alive() // a source that is connected stays, and is ended by the controller where it brings nothing
 	}
-	// The monitor may be late.
-	if info, err := s.reader.Info(); err == nil && info.Head != s.info.Head {
-		s.moved = now
-	}
-	return now.Sub(s.moved) < silence && s.publisher.proc.alive()
+	return now.Sub(s.publisher.moved(now)) < silence && s.publisher.proc.alive()
 }
 
 // enter lets a connection into its stream. A publisher's stream is made if it isn't there.
 func (c *Controller) enter(conn *connection, role srt.Role) error {
-	s := c.streams[conn.Stream]
 	if role == srt.RolePlay {
+		s := c.streams[conn.Stream]
 		s.players[conn] = true
 		conn.in, conn.Buffer = s, s.ID
 		return nil
 	}
+	s, err := c.occupy(conn, conn.Stream)
+	if err != nil {
+		return err
+	}
+	conn.in, conn.Buffer = s, s.ID
+	return c.enterMapped(conn)
+}
+
+// occupy makes a connection the publisher of a stream.
+func (c *Controller) occupy(conn *connection, name string) (*stream, error) {
+	s := c.streams[name]
 	if s != nil && (!s.over.IsZero() || s.corrupt) {
 		c.removeStream(s)
 		s = nil
 	}
 	if s == nil {
 		var err error
-		if s, err = c.openStream(conn.Stream); err != nil {
-			return err
+		if s, err = c.openStream(name); err != nil {
+			return nil, err
 		}
 	}
 	s.publisher = conn
@@ -103,9 +112,8 @@ func (c *Controller) enter(conn *connection, role srt.Role) error {
 	s.moved = time.Now()
 	s.takeover = nil
 	s.health = nil // of the publisher before
-	conn.in, conn.Buffer = s, s.ID
 	c.tellStream(s)
-	return nil
+	return s, nil
 }
 
 func (c *Controller) openStream(name string) (*stream, error) {
@@ -144,7 +152,7 @@ func partTarget(d config.Duration) time.Duration {
 
 // newStream takes over a buffer's descriptors.
 func (c *Controller) newStream(r bufferRecord, rw, ro *os.File) (*stream, error) {
-	s := &stream{bufferRecord: r, cfg: c.Config.Stream(r.Stream), rw: rw, ro: ro, players: map[*connection]bool{}}
+	s := &stream{bufferRecord: r, cfg: c.Config.Stream(r.Stream), rw: rw, ro: ro, players: map[*connection]bool{}, raw: -1}
 	reader, err := buffer.OpenReader(ro)
 	if err != nil {
 		_ = rw.Close()
@@ -277,12 +285,16 @@ func (s *stream) readTracks() {
 	}
 	s.tracksOf = s.info.Epoch
 	s.tracks = describeTracks(tracks)
+	s.raw = multiplex(tracks)
 }
 
 func describeTracks(tracks []media.Track) []api.Track {
 	all := make([]api.Track, 0, len(tracks))
 	for i := range tracks {
 		t := &tracks[i]
+		if t.Codec.Kind() == media.Multiplex {
+			continue // none that a player chooses
+		}
 		d := api.Track{
 			ID: i, PID: t.PID, Kind: t.Codec.Kind().String(), Codec: t.Codec, Language: t.Language,
 			HLS: carriesFMP4(t.Codec), HLSTS: carriesTS(t.Codec),

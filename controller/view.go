@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -118,7 +119,11 @@ func (s *stream) view() api.Stream {
 	v.Health = s.health
 	copy(v.Tracks, s.tracks)
 	for i := range v.Tracks {
-		v.Tracks[i].Bitrate = s.rates.bitrate(i)
+		v.Tracks[i].Bitrate = s.rates.bitrate(v.Tracks[i].ID)
+	}
+	v.Raw, v.Programs = s.raw >= 0, slices.Clone(s.programs)
+	if v.Raw {
+		v.RawBitrate = s.rates.bitrate(s.raw)
 	}
 	for conn := range s.players {
 		v.BytesOut += conn.stats.Bytes
@@ -186,7 +191,7 @@ func (conn *connection) view() api.Connection {
 	v := api.Connection{
 		ID: conn.ID, Peer: conn.Peer, Local: conn.Local, Stream: conn.Stream, Role: api.Role(roleName(conn.Role)), Protocol: "srt",
 		State: api.ConnectionStarting, Since: conn.Since, Bytes: conn.stats.Bytes, Units: conn.stats.Units, Skipped: conn.stats.Skipped,
-		BufferErrors: conn.stats.BufferErr, Input: conn.stats.Demux,
+		BufferErrors: conn.stats.BufferErr, Input: conn.stats.Demux, Feeds: conn.feeds(),
 	}
 	v.Direction, v.Mode = api.Inbound, api.ModeListener
 	if conn.Mode != "" {

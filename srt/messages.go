@@ -45,6 +45,7 @@ const (
 	MsgStats     = "stats"     // ConnStats, once a second
 	MsgFailed    = "failed"    // Failed: why it ends
 	MsgLog       = "log"       // Log: a line for the operator
+	MsgPrograms  = "programs"  // Programs: what the transport stream of a publisher holds
 )
 
 // Request asks the controller about a caller whose address is proven.
@@ -104,6 +105,7 @@ type Configure struct {
 	Passphrase string            `json:"passphrase,omitempty"`
 	Options    map[string]string `json:"options,omitempty"` // by libsrt's names, in lower case without SRTO_
 	DecideMS   int               `json:"decide_ms"`         // silence after which an unknown role is play
+	Feed       *Feed             `json:"feed,omitempty"`    // of a publisher
 
 	// Mode is caller or rendezvous where the child calls: the first descriptor of the message is then a socket that is
 	// connected to the peer, and a publisher's buffer comes as a Buffer once the connection is made.
@@ -113,7 +115,8 @@ type Configure struct {
 
 // Buffer gives a child whose role showed itself its buffer.
 type Buffer struct {
-	Role Role `json:"role"`
+	Role Role  `json:"role"`
+	Feed *Feed `json:"feed,omitempty"` // of a publisher
 }
 
 // Hello reports a connection process.
@@ -150,6 +153,8 @@ type ConnStats struct {
 	Units     uint64    `json:"units"`             // access units written to or read from the buffer
 	BufferErr uint64    `json:"buffer_errors"`     // entries that the buffer refused or that could not be read
 
+	// Mapped is as Demux, of Feed.Mapped in its order.
+	Mapped []ts.Stats `json:"mapped,omitempty"`
 	Health *ts.Health `json:"health,omitempty"` // of a publisher's transport stream
 }
 

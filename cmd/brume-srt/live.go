@@ -81,7 +81,7 @@ func (p *process) live() *ending {
 	p.betray(g)
 	switch g.role {
 	case srt.RolePublish:
-		return p.publish(in, g.file, kept)
+		return p.publish(in, g, kept)
 	case srt.RolePlay:
 		return p.play(c, g.file)
 	default:
@@ -155,14 +155,12 @@ func (p *process) show(role srt.Role) *ending {
 }
 
 // publish takes the publisher's media into the buffer until one of them ends.
-func (p *process) publish(in *source, f *os.File, kept inputsrt.Batch) *ending {
-	w, err := buffer.OpenWriter(f)
-	_ = f.Close()
+func (p *process) publish(in *source, g grant, kept inputsrt.Batch) *ending {
+	pub, err := g.publisher()
 	if err != nil {
 		return because(srt.FailBuffer, err.Error())
 	}
-	pub := inputsrt.NewPublisher(w, time.Now)
-	p.setMedia(publisher{pub})
+	p.setMedia(publisher{pub, g.feed})
 	if len(kept.Bytes) > 0 {
 		err = pub.Take(kept)
 	}
@@ -288,14 +286,27 @@ func (s sender) Alive() error {
 	return nil
 }
 
-type publisher struct{ *inputsrt.Publisher }
+type publisher struct {
+	*inputsrt.Publisher
+	feed *srt.Feed
+}
 
 // wake has nothing to do: a read ends with its connection.
 func (p publisher) wake() {}
 
 func (p publisher) counts() (srt.ConnStats, error) {
 	s := p.Stats()
-	return srt.ConnStats{Bytes: s.Bytes, Demux: &s.Demux, Health: s.Health, Units: s.Units, BufferErr: s.Refused}, s.LastError
+	c := srt.ConnStats{Bytes: s.Bytes, Demux: &s.Demux, Health: s.Health, Units: s.Units, BufferErr: s.Refused}
+	for i := range s.Mapped {
+		m := &s.Mapped[i]
+		c.Mapped = append(c.Mapped, m.Demux)
+		c.Units += m.Units
+		c.BufferErr += m.Refused
+		if m.LastError != nil {
+			s.LastError = m.LastError
+		}
+	}
+	return c, s.LastError
 }
 
 type viewer struct {

@@ -65,6 +65,17 @@ func (a *arrival) take() *os.File {
 type grant struct {
 	role srt.Role
 	file *os.File
+	feed *srt.Feed  // of a publisher, may be nil
+	more []*os.File // buffers of feed.Mapped
+}
+
+// grant makes a grant of what came with a message.
+func (a *arrival) grant(role srt.Role, feed *srt.Feed) grant {
+	g := grant{role: role, file: a.take(), feed: feed}
+	for f := a.take(); f != nil; f = a.take() {
+		g.more = append(g.more, f)
+	}
+	return g
 }
 
 // process is the connection's life: idle, shaking hands, connected, over. Its fields belong to the goroutine of
@@ -78,6 +89,7 @@ type process struct {
 	caller    *srt.Handover
 	socket    *os.File // of the caller, or to call over
 	granted   grant    // that came with the configuration
+	given     bool     // a grant came by itself
 	started   bool
 	over      bool // the media goroutine has returned
 
@@ -190,16 +202,16 @@ func (p *process) message(a *arrival) *ending {
 					return because(srt.FailInternal, "there is no socket to call over")
 				}
 			}
-			p.granted = grant{c.Role, a.take()}
+			p.granted = a.grant(c.Role, c.Feed)
 		}
 	case srt.MsgBuffer:
 		var b srt.Buffer
 		if err := a.Decode(&b); err != nil {
 			return because(srt.FailInternal, err.Error())
 		}
-		select {
-		case p.grants <- grant{b.Role, a.take()}:
-		default: // a second one is not needed
+		if !p.given { // a new controller may give the same once more
+			p.given = true
+			p.grants <- a.grant(b.Role, b.Feed)
 		}
 	case srt.MsgReport:
 		_ = p.sendHello()

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	inputsrt "brume/inputs/srt"
 	"brume/srt"
 	"brume/srt/libsrt"
 	"brume/srt/libsrt/option"
@@ -21,7 +22,8 @@ type reporter struct {
 	signs    int64     // packets of the peer that libsrt counted
 	heard    time.Time // when they last grew
 	refused  uint64    // units that the buffer had refused
-	unlogged uint64    // lines that were not sent
+	programs inputsrt.Programs
+	unlogged uint64 // lines that were not sent
 }
 
 // counter is how the media loop is doing, by the role that it has.
@@ -58,6 +60,9 @@ func (p *process) report() {
 	}
 	s.SRT = now
 	_ = p.control.Send(srt.MsgStats, s)
+	if pub, ok := running.(publisher); ok {
+		p.tellPrograms(p, pub, false)
+	}
 	if s.BufferErr > p.refused && trouble != nil {
 		p.log("warn", "the buffer refused access units: "+trouble.Error(), s.BufferErr-p.refused)
 		p.refused = s.BufferErr
@@ -68,13 +73,16 @@ func (p *process) report() {
 // repeat tells a new controller what the one before was told.
 func (p *process) repeat() {
 	p.mu.Lock()
-	connected, direction := p.connected, p.direction
+	connected, direction, running := p.connected, p.direction, p.running
 	p.mu.Unlock()
 	if connected != nil {
 		_ = p.control.Send(srt.MsgConnected, connected)
 	}
 	if direction != srt.RoleUnknown {
 		_ = p.control.Send(srt.MsgDirection, srt.Direction{Role: direction})
+	}
+	if pub, ok := running.(publisher); ok {
+		p.tellPrograms(p, pub, true)
 	}
 }
 

@@ -21,7 +21,7 @@ func failing(h *ts.Health) (names []string) {
 }
 
 func TestHealthOfAPublisher(t *testing.T) {
-	p := NewPublisher(&fakeBuffer{}, clock())
+	p := NewPublisher(&fakeBuffer{}, clock(), Options{})
 	require.Nil(t, p.Stats().Health)
 	require.ErrorIs(t, p.Run(&batches{rest: clip, size: 1316, err: io.EOF}), io.EOF)
 	h := p.Stats().Health
@@ -31,7 +31,7 @@ func TestHealthOfAPublisher(t *testing.T) {
 
 	torn := append([]byte{}, clip...)
 	copy(torn[100*ts.PacketSize:], torn[103*ts.PacketSize:104*ts.PacketSize])
-	p = NewPublisher(&fakeBuffer{}, clock())
+	p = NewPublisher(&fakeBuffer{}, clock(), Options{})
 	require.ErrorIs(t, p.Run(&batches{rest: torn, size: 1316, err: io.EOF}), io.EOF)
 	require.Contains(t, failing(p.Stats().Health), "continuity_count")
 }
@@ -45,7 +45,7 @@ func TestHealthByTheSource(t *testing.T) {
 		require.NoError(t, err)
 		all = Batch{append(all.Bytes, b.Bytes...), append(all.Messages, b.Messages...)}
 	}
-	p := NewPublisher(&fakeBuffer{}, clock())
+	p := NewPublisher(&fakeBuffer{}, clock(), Options{})
 	p.judge.told = p.start.Add(-time.Hour)
 	require.NoError(t, p.Take(all))
 	h := p.Stats().Health
@@ -58,7 +58,7 @@ func TestHealthByTheSource(t *testing.T) {
 // TestHealthOfASilentPublisher: that nothing comes is seen, though there is no message that tells its time.
 func TestHealthOfASilentPublisher(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
-	p := NewPublisher(&fakeBuffer{}, func() time.Time { return now })
+	p := NewPublisher(&fakeBuffer{}, func() time.Time { return now }, Options{})
 	silent := func(d time.Duration) {
 		for end := now.Add(d); now.Before(end); now = now.Add(100 * time.Millisecond) {
 			require.NoError(t, p.Take(Batch{}))

@@ -55,7 +55,8 @@ type Stats struct {
 	Refused   uint64     // access units and epochs that the buffer refused
 	LastError error      // why it refused the last one
 	Demux     ts.Stats   //
-	Health    *ts.Health // of the last half second or so, nil before; not to be changed
+	Health    *ts.Health // of the last half second or so, nil before and of Mapped; not to be changed
+	Mapped    []Stats    // of Options.Mapped, in their order
 }
 
 // Publisher writes one connection's media into a buffer. Its methods are for one
@@ -64,24 +65,38 @@ type Publisher struct {
 	buffer Buffer
 	now    func() time.Time
 
-	start time.Time
-	demux *mpegts.Demuxer
-	order *media.Interleaver
-	judge judge
-	fatal error
+	start  time.Time
+	demux  *mpegts.Demuxer
+	order  *media.Interleaver
+	raw    *passthrough // nil where the transport stream is not kept
+	mapped []*Publisher // of further programs
+	judge  *judge       // nil for a further program
+	fatal  error
 
 	units, refused uint64
 	last           error
 
 	mu    sync.Mutex
 	stats Stats // as of the last batch
+	programs
 }
 
-// NewPublisher makes a Publisher. The buffer stays the caller's.
-func NewPublisher(b Buffer, now func() time.Time) *Publisher {
-	p := &Publisher{buffer: b, now: now, start: now(), judge: judge{monitor: health.New()}}
-	p.order = media.NewInterleaver((*counter)(p), media.Ticks(maxLead))
-	p.demux = mpegts.NewDemuxer(p.order, mpegts.Options{})
+// NewPublisher makes a Publisher. The buffers stay the caller's.
+func NewPublisher(b Buffer, now func() time.Time, o Options) *Publisher {
+	p := &Publisher{buffer: b, now: now, start: now(), judge: &judge{monitor: health.New()}}
+	options := o.Program.demuxer()
+	var sink media.Sink = (*counter)(p)
+	if o.Raw {
+		p.raw = newPassthrough((*counter)(p))
+		sink, options.Raw = p.raw, p.raw.take
+	}
+	p.order = media.NewInterleaver(sink, media.Ticks(maxLead))
+	p.demux = mpegts.NewDemuxer(p.order, options)
+	for _, m := range o.Mapped {
+		further := NewPublisher(m.Buffer, now, Options{Program: m.Program})
+		further.judge = nil // it would see the same
+		p.mapped = append(p.mapped, further)
+	}
 	return p
 }
 
@@ -104,10 +119,23 @@ func (p *Publisher) Take(batch Batch) error {
 	now := p.now()
 	p.buffer.SetTime(now)
 	p.demux.SetTime(now.Sub(p.start))
-	p.judge.take(batch, now)
+	if p.judge != nil {
+		p.judge.take(batch, now)
+	}
+	if p.raw != nil {
+		p.raw.tick(now)
+	}
 	p.swallow(p.demux.Write(batch.Bytes))
+	if p.raw != nil {
+		p.raw.joinTables(p.demux.Join())
+	}
 	p.buffer.Commit()
 	p.publish(len(batch.Bytes))
+	for _, m := range p.mapped {
+		if err := m.Take(batch); err != nil && p.fatal == nil {
+			p.fatal = err
+		}
+	}
 	return p.fatal
 }
 
@@ -116,29 +144,44 @@ func (p *Publisher) End() error {
 	p.buffer.SetTime(p.now())
 	p.swallow(p.demux.Flush())
 	p.swallow(p.order.Flush())
+	if p.raw != nil {
+		p.raw.flush()
+	}
 	p.buffer.Commit()
 	err := p.buffer.EndEpoch()
 	p.publish(0)
 	if err != nil && p.fatal == nil {
-		return fmt.Errorf("%w: %w", ErrBuffer, err)
+		err = fmt.Errorf("%w: %w", ErrBuffer, err)
+	} else {
+		err = nil
 	}
-	return nil
+	for _, m := range p.mapped {
+		err = errors.Join(err, m.End())
+	}
+	return err
 }
 
 // Stats may be called at any time, from any goroutine.
 func (p *Publisher) Stats() Stats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.stats
+	s := p.stats
+	for _, m := range p.mapped {
+		s.Mapped = append(s.Mapped, m.Stats())
+	}
+	return s
 }
 
 func (p *Publisher) publish(bytes int) {
 	demux := p.demux.Stats()
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.notePrograms()
 	p.stats.Bytes += uint64(bytes)
 	p.stats.Units, p.stats.Refused, p.stats.LastError, p.stats.Demux = p.units, p.refused, p.last, demux
-	p.stats.Health = p.judge.last
+	if p.judge != nil {
+		p.stats.Health = p.judge.last
+	}
 }
 
 // swallow keeps an error that a sink did not count: a packet that the interleaver could not place.

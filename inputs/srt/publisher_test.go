@@ -128,7 +128,7 @@ func TestWholeClip(t *testing.T) {
 	for _, size := range []int{188, 1316, 5000, len(clip)} {
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
 			f := &fakeBuffer{}
-			p := NewPublisher(f, clock())
+			p := NewPublisher(f, clock(), Options{})
 			require.ErrorIs(t, p.Run(&batches{rest: clip, size: size, err: io.EOF}), io.EOF)
 			require.Equal(t, clipFrames, f.units[0])
 			require.Greater(t, f.units[1], 60)
@@ -158,7 +158,7 @@ func TestIntoARealBuffer(t *testing.T) {
 	require.NoError(t, err)
 	defer r.Close()
 
-	p := NewPublisher(w, clock())
+	p := NewPublisher(w, clock(), Options{})
 	require.NoError(t, p.Take(message(clip[:len(clip)/2], 0)))
 	_, head := r.Bounds()
 	require.Positive(t, head, "a batch is visible at once")
@@ -180,7 +180,7 @@ func TestRefusedUnitsAreCounted(t *testing.T) {
 		}
 		return nil
 	}}
-	p := NewPublisher(f, clock())
+	p := NewPublisher(f, clock(), Options{})
 	require.ErrorIs(t, p.Run(&batches{rest: clip, size: 1316, err: io.EOF}), io.EOF)
 	s := p.Stats()
 	require.Equal(t, uint64(f.n/10), s.Refused)
@@ -198,14 +198,14 @@ func TestUnusableBufferEndsTheConnection(t *testing.T) {
 				return nil
 			}}
 			source := &batches{rest: clip, size: 1316, err: io.EOF}
-			err := NewPublisher(f, clock()).Run(source)
+			err := NewPublisher(f, clock(), Options{}).Run(source)
 			require.ErrorIs(t, err, ErrBuffer)
 			require.ErrorIs(t, err, cause)
 			require.NotEmpty(t, source.rest)
 		})
 	}
 	t.Run("at the end", func(t *testing.T) {
-		err := NewPublisher(&fakeBuffer{end: buffer.ErrFinished}, clock()).Run(&batches{rest: clip, size: 1316, err: io.EOF})
+		err := NewPublisher(&fakeBuffer{end: buffer.ErrFinished}, clock(), Options{}).Run(&batches{rest: clip, size: 1316, err: io.EOF})
 		require.ErrorIs(t, err, ErrBuffer)
 		require.ErrorIs(t, err, io.EOF)
 	})
@@ -213,7 +213,7 @@ func TestUnusableBufferEndsTheConnection(t *testing.T) {
 
 func TestRefusedTracks(t *testing.T) {
 	f := &fakeBuffer{begin: buffer.ErrTracks, refuse: func(int, *media.Packet) error { return buffer.ErrNoEpoch }}
-	p := NewPublisher(f, clock())
+	p := NewPublisher(f, clock(), Options{})
 	require.ErrorIs(t, p.Run(&batches{rest: clip, size: 1316, err: io.EOF}), io.EOF)
 	require.Zero(t, p.Stats().Units)
 	require.Equal(t, uint64(f.n+1), p.Stats().Refused)
@@ -227,19 +227,19 @@ func TestGarbage(t *testing.T) {
 	}
 	torn := append(append(append([]byte{}, clip[:len(clip)/3]...), garbage...), clip[len(clip)/3:]...)
 	f := &fakeBuffer{}
-	p := NewPublisher(f, clock())
+	p := NewPublisher(f, clock(), Options{})
 	require.ErrorIs(t, p.Run(&batches{rest: torn, size: 1316, err: io.EOF}), io.EOF)
 	require.Greater(t, f.units[0], clipFrames/2)
 	require.Positive(t, p.Stats().Demux.SyncLosses)
 
-	p = NewPublisher(&fakeBuffer{}, clock())
+	p = NewPublisher(&fakeBuffer{}, clock(), Options{})
 	require.ErrorIs(t, p.Run(&batches{rest: garbage, size: 1316, err: io.EOF}), io.EOF)
 	require.Zero(t, p.Stats().Units)
 }
 
 func TestSilence(t *testing.T) {
 	f := &fakeBuffer{}
-	p := NewPublisher(f, clock())
+	p := NewPublisher(f, clock(), Options{})
 	require.NoError(t, p.Take(Batch{}))
 	require.NoError(t, p.Take(Batch{Bytes: []byte{}}))
 	require.Equal(t, 2, f.count("commit"), "the writer shows that it is alive")
@@ -248,7 +248,7 @@ func TestSilence(t *testing.T) {
 }
 
 func TestStatsFromAnotherGoroutine(t *testing.T) {
-	p := NewPublisher(&fakeBuffer{}, clock())
+	p := NewPublisher(&fakeBuffer{}, clock(), Options{})
 	done := make(chan error)
 	go func() { done <- p.Run(&batches{rest: clip, size: 188, err: io.EOF}) }()
 	for last := uint64(0); ; {
@@ -265,10 +265,21 @@ func TestStatsFromAnotherGoroutine(t *testing.T) {
 }
 
 func BenchmarkPublisher(b *testing.B) {
-	b.SetBytes(int64(len(clip)))
-	b.ReportAllocs()
-	for b.Loop() {
-		p := NewPublisher(&fakeBuffer{}, clock())
-		_ = p.Run(&batches{rest: clip, size: 7 * 1316, err: io.EOF})
+	sixteen := Options{}
+	for i := range MaxMapped {
+		sixteen.Mapped = append(sixteen.Mapped, Mapped{Program{Number: uint16(100 + i)}, &fakeBuffer{}})
+	}
+	for _, c := range []struct {
+		name string
+		o    Options
+	}{{"plain", Options{}}, {"raw", Options{Raw: true}}, {"16 further programs", sixteen}} {
+		b.Run(c.name, func(b *testing.B) {
+			b.SetBytes(int64(len(clip)))
+			b.ReportAllocs()
+			for b.Loop() {
+				p := NewPublisher(&fakeBuffer{}, clock(), c.o)
+				_ = p.Run(&batches{rest: clip, size: 7 * 1316, err: io.EOF})
+			}
+		})
 	}
 }

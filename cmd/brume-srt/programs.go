@@ -1,0 +1,97 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"brume/buffer"
+	inputsrt "brume/inputs/srt"
+	"brume/srt"
+)
+
+// publisher opens the buffers of a grant and makes what writes them.
+func (g *grant) publisher() (*inputsrt.Publisher, error) {
+	var o inputsrt.Options
+	if g.feed != nil {
+		o.Raw, o.Program = g.feed.Raw, programOf(g.feed.Program)
+		if len(g.more) != len(g.feed.Mapped) || len(g.more) > inputsrt.MaxMapped {
+			return nil, fmt.Errorf("%d buffers came for %d further programs", len(g.more), len(g.feed.Mapped))
+		}
+		for i, f := range g.more {
+			w, err := openWriter(f)
+			if err != nil {
+				return nil, fmt.Errorf("stream %s: %w", g.feed.Mapped[i].Stream, err)
+			}
+			o.Mapped = append(o.Mapped, inputsrt.Mapped{Program: programOf(g.feed.Mapped[i].Program), Buffer: w})
+		}
+	}
+	w, err := openWriter(g.file)
+	if err != nil {
+		return nil, err
+	}
+	return inputsrt.NewPublisher(w, time.Now, o), nil
+}
+
+func openWriter(f *os.File) (*buffer.Writer, error) {
+	w, err := buffer.OpenWriter(f)
+	return w, errors.Join(err, f.Close())
+}
+
+// programOf reads a program as the configuration has it: its number, or the name of its service.
+func programOf(s string) inputsrt.Program {
+	if n := srt.ProgramNumber(s); n != 0 {
+		return inputsrt.Program{Number: n}
+	}
+	return inputsrt.Program{Service: s}
+}
+
+// tellPrograms tells the controller which programs there are, and the operator which are not, when that has changed or
+// when a new controller asks.
+func (r *reporter) tellPrograms(p *process, pub publisher, again bool) {
+	now := pub.Programs()
+	if now.Changes == r.programs.Changes && slices.Equal(now.Taken, r.programs.Taken) && !again {
+		return
+	}
+	before := r.programs
+	r.programs = now
+	if len(now.List) == 0 {
+		return
+	}
+	m := srt.Programs{}
+	for _, q := range now.List {
+		m.List = append(m.List, srt.Program{Number: q.Number, PMT: q.PMT, Name: q.Name, Provider: q.Provider})
+	}
+	for _, t := range now.Taken {
+		m.Taken = append(m.Taken, t.Number)
+	}
+	m.Bound()
+	_ = p.control.Send(srt.MsgPrograms, m)
+	for i, t := range now.Taken {
+		was := i < len(before.Taken) && before.Taken[i].Missing && before.Changes == now.Changes
+		if t.Missing && !was && pub.feed != nil {
+			p.log("warn", missing(pub.feed, i, m.List), 1)
+		}
+	}
+}
+
+// missing says that a program is not there, and what is.
+func missing(feed *srt.Feed, taken int, list []srt.Program) string {
+	wanted, where := feed.Program, ""
+	if taken > 0 {
+		m := feed.Mapped[taken-1]
+		wanted, where = m.Program, " for the stream "+m.Stream
+	}
+	var there []string
+	for i := range list {
+		text := fmt.Sprint(list[i].Number)
+		if list[i].Name != "" {
+			text += fmt.Sprintf(" %q", list[i].Name)
+		}
+		there = append(there, text)
+	}
+	return fmt.Sprintf("there is no program %q%s in the transport stream; it has %s", wanted, where, strings.Join(there, ", "))
+}
