@@ -104,6 +104,9 @@ func (b *builder) transportStream(dst []byte, g *segment, write func([]byte) err
 		if err != nil {
 			return dst, err
 		}
+		if g.epoch.tracks[e.Track].Codec.Kind() == media.Multiplex {
+			continue
+		}
 		if size += int64(e.Length); size > b.limit {
 			return dst, errTooLarge
 		}

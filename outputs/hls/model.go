@@ -217,7 +217,10 @@ func (m *model) add(e *buffer.Entry, tracks func(uint64) ([]media.Track, error),
 		s.endPart(e)
 		s.part, s.partFirst = e.Part, e.Seq
 	}
-	if m.running.epoch.tracks[e.Track].Codec == media.SCTE35 {
+	switch codec := m.running.epoch.tracks[e.Track].Codec; {
+	case codec.Kind() == media.Multiplex:
+		return nil // the same once more
+	case codec == media.SCTE35:
 		m.splice(e, payload)
 	}
 	m.running.add(e)

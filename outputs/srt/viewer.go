@@ -52,6 +52,8 @@ type Stats struct {
 type Viewer struct {
 	reader *buffer.Reader
 
+	raw     int           // track of the transport stream as it came, which is sent then; -1: the epoch has none
+	cut     int           // bytes of its next unit that are not sent
 	muxer   *mpegts.Muxer // nil while the epoch has nothing that can be sent
 	epoch   uint64
 	lead    int    // track whose random access points are waited for
@@ -68,7 +70,7 @@ type Viewer struct {
 }
 
 // NewViewer makes a Viewer. The reader stays the caller's.
-func NewViewer(r *buffer.Reader) *Viewer { return &Viewer{reader: r} }
+func NewViewer(r *buffer.Reader) *Viewer { return &Viewer{reader: r, raw: -1} }
 
 // Stats may be called at any time, from any goroutine.
 func (v *Viewer) Stats() Stats {
@@ -144,7 +146,7 @@ func (v *Viewer) publish() {
 // fill turns entries into a transport stream until there is a batch or no entry. It returns ErrEnd
 // when there never will be another.
 func (v *Viewer) fill() error {
-	if !v.placed {
+	if !v.placed && !v.placeRaw() {
 		if v.next, v.placed = v.reader.LatestRandomAccess(); !v.placed {
 			return v.over()
 		}
@@ -194,6 +196,10 @@ func (v *Viewer) over() error {
 // skip goes on at the next random access point, since the writer has overtaken this viewer.
 func (v *Viewer) skip() {
 	from := v.next
+	if v.placeRaw() {
+		v.counted.Skipped += max(v.next, from) - from
+		return
+	}
 	tail, head := v.reader.Bounds()
 	next, ok := v.reader.NextRandomAccess(tail)
 	if !ok {
@@ -221,6 +227,9 @@ func (v *Viewer) entry(e *buffer.Entry) error {
 		if err := v.begin(e.Epoch); err != nil {
 			return err
 		}
+	}
+	if v.raw >= 0 {
+		return v.rawUnit(e)
 	}
 	if v.muxer == nil || v.waiting && !(e.Track == v.lead && e.Has(buffer.RandomAccess)) {
 		return nil
@@ -253,6 +262,9 @@ func (v *Viewer) begin(epoch uint64) error {
 		return err
 	}
 	v.epoch = epoch
+	if v.raw = rawTrack(tracks); v.raw >= 0 {
+		return nil
+	}
 	v.lead = leadOf(tracks)
 	v.muxer, err = mpegts.NewMuxer(tracks)
 	if err != nil {

@@ -21,13 +21,14 @@ var tracks = []media.Track{
 
 // stream is a buffer and its writer.
 type stream struct {
-	t      *testing.T
-	w      *buffer.Writer
-	r      *buffer.Reader
-	frame  int
-	now    time.Time
-	dts    int64
-	filler int // bytes added to each frame
+	t       *testing.T
+	w       *buffer.Writer
+	r       *buffer.Reader
+	frame   int
+	now     time.Time
+	dts     int64
+	filler  int // bytes added to each frame
+	rawSent int // packets of the transport stream as it came
 }
 
 const ticks = 3000 // 30 frames a second
