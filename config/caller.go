@@ -127,6 +127,9 @@ func (u URL) srt(stream string) *srt.URL {
 	return s
 }
 
+// MayMeet tells whether a rendezvous with an address is allowed.
+func (s *SRT) MayMeet(a netip.Addr) bool { return len(s.Rendezvous) > 0 && Within(s.Rendezvous, a) }
+
 // Allows tells whether a URL may be used with these settings: a rendezvous has no cookie that would prove its peer's
 // address, so that its peers have to be named. The addresses of a host's name are looked at when they are known.
 func (s *SRT) Allows(u URL, stream string) error {
@@ -137,7 +140,7 @@ func (s *SRT) Allows(u URL, stream string) error {
 	if len(s.Rendezvous) == 0 {
 		return fmt.Errorf("rendezvous is off, since it cannot prove who calls; add the network of the peer to srt.rendezvous, such as rendezvous: [192.0.2.0/24]")
 	}
-	if a, err := netip.ParseAddr(parsed.Host); err == nil && !Within(s.Rendezvous, a) {
+	if a, err := netip.ParseAddr(parsed.Host); err == nil && !s.MayMeet(a) {
 		return fmt.Errorf("%s is in none of the networks of srt.rendezvous; add it there", a)
 	}
 	return nil

@@ -423,6 +423,8 @@ streams:
 	require.Equal(t, defaultStopAfter, c.Stream("a").StopAfter)
 	require.Len(t, c.Stream("a").Push, 2)
 	require.Empty(t, c.Stream("b").Source)
+	require.False(t, (&SRT{}).MayMeet(netip.MustParseAddr("::1")))
+	require.True(t, c.SRT.MayMeet(netip.MustParseAddr("::ffff:127.0.0.1")))
 	require.Error(t, c.SRT.Allows("srt://[::2]:1?mode=rendezvous", "a"))
 	require.NoError(t, c.SRT.Allows("srt://name:1?mode=rendezvous", "a"))
 }

@@ -475,6 +475,18 @@ func TestCallPatience(t *testing.T) {
 	require.True(t, call.p.killed)
 }
 
+// A call takes an idle process, and else the next one that comes up.
+func TestCallTakesAnIdleProcess(t *testing.T) {
+	d := newDesk(t)
+	idle := d.idle()
+	d.withCallers("live", config.StreamConfig{Start: config.StartAlways, Source: []config.URL{"srt://127.0.0.1:9"}})
+	d.after(0)
+	idle.hearsOf(srt.MsgConfigure, nil)
+	require.Empty(t, d.pool.idle)
+	require.Empty(t, d.out.calls)
+	require.NotNil(t, idle.p.conn)
+}
+
 func TestCallOrder(t *testing.T) {
 	order := func(local string, all ...string) (got []string) {
 		var addresses []netip.Addr

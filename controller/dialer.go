@@ -138,8 +138,8 @@ func (c *Controller) resolved(k *dialer, all []netip.Addr, err error, now time.T
 		return
 	}
 	if u.Mode == srt.ModeRendezvous {
-		all = slices.DeleteFunc(all, func(a netip.Addr) bool { return !config.Within(c.Config.SRT.Rendezvous, a) })
-		if len(all) == 0 || len(c.Config.SRT.Rendezvous) == 0 {
+		all = slices.DeleteFunc(all, func(a netip.Addr) bool { return !c.Config.SRT.MayMeet(a) })
+		if len(all) == 0 {
 			c.callFails(k, srt.Failed{Reason: failForbidden, Detail: "the peer's address is in none of the networks of srt.rendezvous"}, now)
 			return
 		}
@@ -151,7 +151,7 @@ func (c *Controller) resolved(k *dialer, all []netip.Addr, err error, now time.T
 	c.dial(k, now)
 }
 
-// dial makes the socket to the next address. The process that calls over it is the next one that comes up.
+// dial makes the socket to the next address, and gives it to an idle process or the next one that comes up.
 func (c *Controller) dial(k *dialer, now time.Time) {
 	u := k.url()
 	peer := netip.AddrPortFrom(k.rest[0], u.Port)
@@ -180,6 +180,11 @@ func (c *Controller) dial(k *dialer, now time.Time) {
 		_ = c.enter(conn, k.role) // nothing can fail: the stream is there
 	}
 	c.out.calls = append(c.out.calls, &pendingCall{conn, u, socket, now})
+	if n := len(c.pool.idle); n > 0 {
+		p := c.pool.idle[n-1]
+		c.pool.idle = c.pool.idle[:n-1]
+		c.takeCall(p)
+	}
 	c.fillPool()
 }
 

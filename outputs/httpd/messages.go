@@ -43,7 +43,7 @@ const (
 	// WantedRate is how many Wanted messages a second are sent.
 	WantedRate = 50
 	// Hold is how long a request waits for a stream that is starting to have a buffer.
-	Hold = 5 * time.Second
+	Hold = 3 * time.Second
 	// ViewerWindow is how long a viewer counts after its last request of a playlist, segment or part.
 	ViewerWindow = 10 * time.Second
 )
