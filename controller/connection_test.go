@@ -184,3 +184,20 @@ func TestSilentProcessesAreEnded(t *testing.T) {
 	require.True(t, mute.p.killed)
 	require.True(t, starting.p.killed)
 }
+
+// An idle process has nothing to say. When it gets a caller its time begins: what it was silent before does not count.
+func TestLongIdleProcessHasTimeForItsCaller(t *testing.T) {
+	d := newDesk(t)
+	q := d.idle()
+	for range silentTicks + 2 {
+		d.says(d.listener, srt.MsgListenerStats, srt.ListenerStats{})
+		d.sweepProcesses()
+	}
+	require.Equal(t, q.p.ID, d.calls(1, "publish:a").Child)
+	d.sweepProcesses()
+	require.False(t, q.p.killed, "its handshake has just begun")
+	for range silentTicks + 1 {
+		d.sweepProcesses()
+	}
+	require.True(t, q.p.killed, "and does not go on for ever")
+}
