@@ -36,6 +36,7 @@ type StreamID struct {
 //	live                                    the name alone
 //	live?key=value                          with further keys
 //	#!::r=live,m=publish,u=user,s=token     the access control syntax of SRT
+//	#!::bmd_uuid=...,bmd_name=...,u=live    the same, as Blackmagic's encoders fill it in
 //	publish:live[:user:pass][:query]        and read:, as other servers have it
 //	(empty)                                 the port's stream
 //
@@ -97,7 +98,15 @@ func (id *StreamID) parseAccess(s string) error {
 			}
 		}
 	}
+	id.takeKey()
 	return nil
+}
+
+// takeKey finds the stream in what Blackmagic's encoders send: their setup has one field, the stream key, and it arrives as the user.
+func (id *StreamID) takeKey() {
+	if _, ok := id.Keys["bmd_uuid"]; ok && id.Name == "" && media.ValidName(id.User) {
+		id.Name = id.User
+	}
 }
 
 func (id *StreamID) mode(m string) error {

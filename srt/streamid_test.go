@@ -62,6 +62,21 @@ func TestStreamIDs(t *testing.T) {
 			"Blackmagic with a stream", "#!::bmd_uuid=6b0b,bmd_name=Studio \u00fc,r=live,m=publish",
 			StreamID{Name: "live", Role: RolePublish, Keys: keys("bmd_uuid", "6b0b", "bmd_name", "Studio \u00fc")},
 		},
+		{
+			"Blackmagic with its key as the user", "#!::bmd_uuid=0e1df79f-77e6-465c-b099-29a616e964f7,bmd_name=Streaming Encoder,u=live",
+			StreamID{Name: "live", User: "live", Keys: keys("bmd_uuid", "0e1df79f-77e6-465c-b099-29a616e964f7", "bmd_name", "Streaming Encoder")},
+		},
+		{
+			"Blackmagic with a key that names no stream", "#!::bmd_uuid=6b0b,bmd_name=A,u=a key",
+			StreamID{User: "a key", Keys: keys("bmd_uuid", "6b0b", "bmd_name", "A")},
+		},
+		{
+			"Blackmagic with a stream and a user", "#!::bmd_uuid=6b0b,bmd_name=A,r=live,u=me",
+			StreamID{Name: "live", User: "me", Keys: keys("bmd_uuid", "6b0b", "bmd_name", "A")},
+		},
+		{"a user and no stream, of anybody else", "#!::u=me", StreamID{User: "me"}},
+		{"Haivision Makito, standard keys", "#!::u=admin,r=ietf_107_srt_overview", StreamID{Name: "ietf_107_srt_overview", User: "admin"}},
+		{"Haivision Makito X4, standard keys", "#!::u=admin,r=ietf_107_srt_overview,m=publish", StreamID{Name: "ietf_107_srt_overview", Role: RolePublish, User: "admin"}},
 		{"16 further keys", "live?" + manyKeys(16), StreamID{Name: "live", Keys: keyMap(16)}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
