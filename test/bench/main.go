@@ -37,6 +37,7 @@ type measurement struct {
 
 var measurements = []measurement{
 	{"connect", (*bench).connect},
+	{"connect-lossy", (*bench).connectLossy},
 	{"first-byte", (*bench).firstByte},
 	{"hls-join", (*bench).join},
 	{"cpu", (*bench).publisherCPU},

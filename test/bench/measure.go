@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/haivision/srtgo"
@@ -114,19 +115,25 @@ func plainListener() (stop func(), address string, err error) {
 	if l == nil {
 		return nil, "", errors.New("no SRT socket")
 	}
-	if err := l.Listen(8); err != nil {
+	if err := l.Listen(64); err != nil {
 		return nil, "", err
 	}
+	var stopped atomic.Bool
+	done := make(chan struct{})
 	go func() {
-		for {
-			s, _, err := l.Accept()
-			if err != nil {
-				return
+		defer close(done)
+		// A connection that is closed at once can't repeat a last reply that was lost.
+		var accepted []*srtgo.SrtSocket
+		for !stopped.Load() {
+			if s, _, err := l.Accept(); err == nil { // an error is of a caller that is gone again
+				accepted = append(accepted, s)
 			}
+		}
+		for _, s := range accepted {
 			s.Close()
 		}
 	}()
-	return l.Close, net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), nil
+	return func() { stopped.Store(true); l.Close(); <-done }, net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), nil
 }
 
 // firstByte measures from the call of a viewer to its first byte of media.
