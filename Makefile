@@ -4,6 +4,7 @@ GO       = $(shell scripts/find-go)
 VERSION  = $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 SRT_PKG  = $(shell dpkg-query -W -f '$${Version}' libsrt-openssl-dev 2>/dev/null || pkg-config --modversion srt)
 FUZZTIME = 30s
+SOAKTIME = 10m
 RACE     = -race
 
 export GOTOOLCHAIN = auto
@@ -53,6 +54,10 @@ web/dist/.built: web/package.json web/package-lock.json $(shell find web -maxdep
 .PHONY: test
 test: test-deps pages programs ## Install what the tests need and run all of them
 	$(GO) test $(RACE) -count=1 -timeout 20m ./...
+
+.PHONY: soak
+soak: test-deps pages programs ## Ten minutes through losses, beside what make test does in one
+	$(GO) test -count=1 -timeout 60m ./test -run '^TestSoak$$' -v -soak $(SOAKTIME)
 
 .PHONY: lint
 lint: deps pages ## Check format, vet and staticcheck

@@ -27,6 +27,9 @@ var clips = struct {
 
 func TestMain(m *testing.M) {
 	// Most tests wait for media in real time and need little CPU; those that need much don't run beside others.
+	if os.Getenv(callerVariable) != "" {
+		os.Exit(callLibsrt(os.Args[1:]))
+	}
 	flag.Parse()
 	if err := flag.Set("test.parallel", "5"); err != nil {
 		panic(err)
@@ -92,9 +95,19 @@ type program struct {
 
 func launch(t *testing.T, name string, args ...string) *program {
 	t.Helper()
-	p := &program{cmd: exec.Command(name, args...), done: make(chan struct{})}
+	return launchCommand(t, exec.Command(name, args...))
+}
+
+// launchCommand is for a program whose input or output is the test's.
+func launchCommand(t *testing.T, cmd *exec.Cmd) *program {
+	t.Helper()
+	name := filepath.Base(cmd.Path)
+	p := &program{cmd: cmd, done: make(chan struct{})}
 	p.cmd.Stderr = &p.out
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if p.cmd.SysProcAttr == nil {
+		p.cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	p.cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
 	require.NoError(t, p.cmd.Start())
 	go func() {
 		p.err = p.cmd.Wait()
@@ -169,17 +182,28 @@ func frames(t *testing.T, input string, args ...string) []string {
 // The last few are left out: a recording ends between pictures in decoding order, so that some of those shown before its last one are missing.
 func requireContiguous(t *testing.T, want, got []string, least int) {
 	t.Helper()
+	require.Empty(t, broken(want, got, least))
+}
+
+// broken tells what is wrong with a run of frames, and nothing when nothing is.
+func broken(want, got []string, least int) string {
 	got = got[:max(0, len(got)-4)]
-	require.GreaterOrEqual(t, len(got), least, "too few frames arrived")
+	if len(got) < max(1, least) {
+		return fmt.Sprintf("only %d frames arrived, and %d should have", len(got), least)
+	}
 	first := slices.Index(want, got[0])
-	require.GreaterOrEqual(t, first, 0, "the first frame is none of the source's")
+	if first < 0 {
+		return "the first frame is none of the source's"
+	}
 	for i, f := range got {
-		require.Less(t, first+i, len(want), "more frames than the source has")
+		if first+i >= len(want) {
+			return "more frames than the source has"
+		}
 		if f != want[first+i] {
-			require.FailNow(t, "frames are missing or broken", "frame %d of %d: source frame %d expected, got source frame %d",
-				i, len(got), first+i, slices.Index(want, f))
+			return fmt.Sprintf("frame %d of %d is missing or broken: source frame %d expected, got source frame %d", i, len(got), first+i, slices.Index(want, f))
 		}
 	}
+	return ""
 }
 
 // requireClean plays an input with ffmpeg and sees that there is no error and no backward timestamp.

@@ -20,6 +20,8 @@ import (
 	"testing"
 	"time"
 
+	"brume/srt"
+
 	"github.com/stretchr/testify/require"
 )
 
@@ -278,13 +280,18 @@ type streamView struct {
 }
 
 type connectionView struct {
-	ID     string `json:"id"`
-	Peer   string `json:"peer"`
-	Stream string `json:"stream"`
-	Role   string `json:"role"`
-	State  string `json:"state"`
-	PID    int    `json:"pid"`
-	Bytes  uint64 `json:"bytes"`
+	ID      string `json:"id"`
+	Peer    string `json:"peer"`
+	Stream  string `json:"stream"`
+	Role    string `json:"role"`
+	State   string `json:"state"`
+	PID     int    `json:"pid"`
+	Bytes   uint64 `json:"bytes"`
+	Skipped uint64 `json:"skipped"`
+	SRT     struct {
+		KeyLength int       `json:"key_length"`
+		Stats     srt.Stats `json:"stats"`
+	} `json:"srt"`
 }
 
 func (s *server) stream(name string) streamView {
