@@ -95,6 +95,7 @@ type Handover struct {
 	SocketID uint32 `json:"socket_id"` // the caller's SRT socket
 	ISN      uint32 `json:"isn"`       // the caller's initial sequence number
 	Version  uint32 `json:"version"`   // handshake version, 5
+	Cookie   uint32 `json:"cookie"`    // that the caller concluded with
 }
 
 // Configure tells an idle child what its connection is.

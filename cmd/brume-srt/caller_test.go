@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"sync"
@@ -125,4 +126,59 @@ func TestCallerComesBackFromItsPort(t *testing.T) {
 	require.Equal(t, srt.FailLost, f.Reason)
 	require.Contains(t, f.Detail, "called again")
 	require.Zero(t, c.exit(3*time.Second))
+}
+
+// A caller that says nothing more has its answer, or is slow; one that repeats itself has lost it. gosrt, which never repeats
+// itself, takes a second answer for a second connection.
+func TestAnswersAgainWhoRepeatsItself(t *testing.T) {
+	t.Parallel()
+	rw, _, _ := newBuffer(t)
+	p := listen(t, "udp4", "127.0.0.1")
+	c := spawn(t)
+	get[srt.Hello](c, srt.MsgHello, nil)
+	caller, err := net.DialUDP("udp4", nil, p.address)
+	require.NoError(t, err)
+	defer caller.Close()
+	concluding := srt.Handshake{
+		Version: 5, Extension: 1, ISN: 9, MTU: 1500, FlowWindow: 8192, Type: srt.TypeConclusion, SocketID: 77, Cookie: 4711,
+		Ext: srt.Extensions{HasHSREQ: true, SRTVersion: 0x010501, Flags: 0xbf, LatencyRcv: 120},
+	}
+	say := func() {
+		_, err := caller.Write(concluding.Marshal())
+		require.NoError(t, err)
+	}
+	hear := func(wait time.Duration) *srt.Handshake {
+		b := make([]byte, 1500)
+		require.NoError(t, caller.SetReadDeadline(time.Now().Add(wait)))
+		for {
+			n, err := caller.Read(b)
+			if err != nil {
+				require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+				return nil
+			}
+			if h := (&srt.Handshake{}); n >= 64 && h.Unmarshal(b[:n]) == nil {
+				return h
+			}
+		}
+	}
+	say()
+	p.hand(c, srt.Configure{Role: srt.RolePublish}, rw)
+	first := hear(5 * time.Second)
+	require.NotNil(t, first)
+	require.Equal(t, srt.TypeInduction, first.Type)
+	require.NotEqual(t, concluding.Cookie, first.Cookie)
+	require.Nil(t, hear(600*time.Millisecond), "an answer that nobody asked for")
+
+	say()
+	again := hear(knockInterval / 2)
+	require.NotNil(t, again)
+	require.Equal(t, srt.TypeInduction, again.Type)
+	require.Equal(t, first.Cookie, again.Cookie)
+
+	concluding.Cookie = first.Cookie
+	say()
+	last := hear(5 * time.Second)
+	require.NotNil(t, last)
+	require.Equal(t, srt.TypeConclusion, last.Type)
+	get[srt.Connected](c, srt.MsgConnected, nil)
 }

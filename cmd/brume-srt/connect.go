@@ -17,8 +17,11 @@ import (
 const (
 	// connectWait is how long a caller may take from its hand-over to being accepted.
 	connectWait = 5 * time.Second
-	// knockInterval is between two replies that make the caller conclude its handshake again.
-	knockInterval = 250 * time.Millisecond
+	// knockInterval is between two answers to a caller that says nothing. It is long, since callers such as gosrt 0.9, which
+	// never repeat themselves, are confused by a second one.
+	knockInterval = 2 * time.Second
+	// repeatInterval is how often a caller is looked for that repeats itself.
+	repeatInterval = 20 * time.Millisecond
 	// secretWait is how long a caller that concluded its handshake may take to be accepted, where libsrt does not
 	// say that it rejected it.
 	secretWait = time.Second
@@ -41,12 +44,15 @@ func (p *process) accept() (*libsrt.Conn, *libsrt.Listener, *ending) {
 	}
 	knock := srt.Knock(p.caller)
 	start := time.Now()
-	var concluded time.Time
+	var knocked, concluded time.Time
+	repeats := 0
 	for time.Since(start) < connectWait {
-		if l.Handshakes() == 0 {
-			l.Knock(knock) // a lost reply is repeated
+		// A caller that repeats what it said before the hand-over has lost the answer, or is about to get it.
+		if n := l.Repeats(); l.Handshakes() == 0 && (n != repeats || time.Since(knocked) > knockInterval) {
+			l.Knock(knock, p.caller.Cookie)
+			repeats, knocked = n, time.Now()
 		}
-		c, err := l.Accept(knockInterval)
+		c, err := l.Accept(repeatInterval)
 		switch {
 		case err != nil:
 			return nil, nil, because(srt.FailInternal, err.Error())

@@ -221,6 +221,7 @@ func (p *port) next() (srt.Handover, *os.File) {
 			SocketID: binary.BigEndian.Uint32(b[40:]),
 			ISN:      binary.BigEndian.Uint32(b[24:]),
 			Version:  5,
+			Cookie:   4711,
 		}
 		if binary.BigEndian.Uint32(b[36:]) == 1 { // INDUCTION
 			_, err = p.socket.WriteToUDPAddrPort(inductionReply(&h), from)

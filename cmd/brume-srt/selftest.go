@@ -53,7 +53,7 @@ func tryHandover() error {
 	}
 	defer l.Close()
 	const socket, isn = 0x2b1e5, 1
-	l.Knock(srt.Knock(&srt.Handover{SocketID: socket, ISN: isn}))
+	l.Knock(srt.Knock(&srt.Handover{SocketID: socket, ISN: isn}), 0)
 	reply, err := readHandshake(caller)
 	if err != nil {
 		return fmt.Errorf("libsrt %s does not answer an induction: %w", libsrt.Version(), err)

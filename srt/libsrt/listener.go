@@ -40,10 +40,14 @@ func Listen(fd int, o Options) (*Listener, error) {
 }
 
 // Knock lets libsrt believe that the peer has sent this datagram, 64 bytes at most, and answer it. It is for the time
-// before the caller is accepted, and for the process's newest listener.
-func (l *Listener) Knock(datagram []byte) {
-	C.brume_knock((*C.char)(unsafe.Pointer(&datagram[0])), C.size_t(len(datagram)))
+// before the caller is accepted, and for the process's newest listener. stale is the cookie that the caller concluded its
+// handshake with before.
+func (l *Listener) Knock(datagram []byte, stale uint32) {
+	C.brume_knock((*C.char)(unsafe.Pointer(&datagram[0])), C.size_t(len(datagram)), C.uint32_t(stale))
 }
+
+// Repeats counts the handshakes that came with the stale cookie of Knock: the answer has not reached the caller.
+func (l *Listener) Repeats() int { return int(C.brume_knock_repeats()) }
 
 // Accept waits for the caller, up to a time of which milliseconds count. It returns nil if nobody came. After
 // the caller, whoever else comes is refused, but the listener answers on: a caller that lost the last

@@ -1,5 +1,6 @@
 #include "shim.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -20,6 +21,8 @@ static struct {
 	socklen_t peer_length;
 	char data[64];
 	size_t length; // 0 for none
+	uint32_t stale; // the cookie of the handshake that the caller was in before, in network order
+	int32_t repeats;
 } knock = {.lock = PTHREAD_MUTEX_INITIALIZER, .event = -1};
 
 // wait_ms is how long libsrt's receiving thread is kept from its other work: about as long as its own timeout does on a
@@ -47,11 +50,12 @@ int brume_knock_open(int fd)
 	return ok ? 0 : -1;
 }
 
-void brume_knock(const char *data, size_t length)
+void brume_knock(const char *data, size_t length, uint32_t stale)
 {
 	uint64_t one = 1;
 	pthread_mutex_lock(&knock.lock);
 	if (knock.open && length <= sizeof knock.data) {
+		knock.stale = htonl(stale);
 		memcpy(knock.data, data, length);
 		knock.length = length;
 		if (write(knock.event, &one, sizeof one) < 0) {
@@ -68,6 +72,23 @@ void brume_knock_shut(void)
 	__atomic_store_n(&knock.open, 0, __ATOMIC_RELEASE);
 	knock.length = 0;
 	pthread_mutex_unlock(&knock.lock);
+}
+
+int brume_knock_repeats(void)
+{
+	return __atomic_load_n(&knock.repeats, __ATOMIC_ACQUIRE);
+}
+
+// is_stale tells whether a datagram of a header and its content, as libsrt reads them, is a handshake with the stale cookie
+// (draft-sharabayko-srt 3.2.1).
+static int is_stale(const struct msghdr *message, ssize_t length)
+{
+	enum { HEADER = 16, COOKIE = 28, CONTENT = 48 };
+	if (length < HEADER + CONTENT || message->msg_iovlen != 2 || message->msg_iov[0].iov_len != HEADER)
+		return 0;
+	const uint8_t *header = message->msg_iov[0].iov_base;
+	const uint8_t *content = message->msg_iov[1].iov_base;
+	return header[0] == 0x80 && header[1] == 0 && memcmp(content + COOKIE, &knock.stale, sizeof knock.stale) == 0;
 }
 
 // take gives out the datagram that waits for this socket, if there is one.
@@ -109,6 +130,10 @@ ssize_t recvmsg(int fd, struct msghdr *message, int flags)
 			errno = EAGAIN;
 			return -1;
 		}
+		n = syscall(SYS_recvmsg, fd, message, flags);
+		if (is_stale(message, n))
+			__atomic_add_fetch(&knock.repeats, 1, __ATOMIC_RELEASE);
+		return n;
 	}
 	return syscall(SYS_recvmsg, fd, message, flags);
 }

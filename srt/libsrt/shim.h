@@ -46,7 +46,8 @@ int brume_log_rejected(void);
 int brume_log_drain(brume_line *lines, int max, uint64_t *lost);
 
 int brume_knock_open(int fd);
-void brume_knock(const char *data, size_t length);
+void brume_knock(const char *data, size_t length, uint32_t stale);
+int brume_knock_repeats(void);
 void brume_knock_shut(void);
 
 int brume_gate_load(int32_t *field);
