@@ -121,14 +121,14 @@ func TestEachProcessHoldsWhatItNeeds(t *testing.T) {
 		busy[c.PID] = true
 		h := holdingsOf(t, c.PID)
 		require.Equal(t, holdings{
-			null: 2, stderr: 1, unix: 1, udp: 1, buffers: 1, polls: h.polls, events: 1,
+			null: 2, stderr: 1, unix: 1, udp: 1, buffers: 1, polls: h.polls, events: 2,
 			streams: []string{stream + " rw-s"}, peers: []string{port(c)},
 		}, h, "publisher")
 	}
 	busy[viewers[0].PID] = true
 	h := holdingsOf(t, viewers[0].PID)
 	require.Equal(t, holdings{
-		null: 2, stderr: 1, unix: 1, udp: 1, polls: h.polls, events: 1,
+		null: 2, stderr: 1, unix: 1, udp: 1, polls: h.polls, events: 2,
 		streams: []string{"one r--s"}, peers: []string{port(viewers[0])},
 	}, h, "viewer")
 	idle := 0

@@ -97,10 +97,11 @@ func TestManyViewersJoinAtOnce(t *testing.T) {
 	var wait sync.WaitGroup
 	var mu sync.Mutex
 	got := 0
-	for range 100 {
+	for i := range 100 {
 		wait.Go(func() {
 			conn, err := dial(t, s.srt, "read:live")
 			if err != nil {
+				t.Logf("viewer %d can't connect: %v", i, err)
 				return
 			}
 			defer conn.Close()
@@ -108,6 +109,7 @@ func TestManyViewersJoinAtOnce(t *testing.T) {
 			for n := 0; n < 50_000; {
 				k, err := conn.Read(b)
 				if err != nil {
+					t.Logf("viewer %d read %d bytes: %v", i, n, err)
 					return
 				}
 				n += k

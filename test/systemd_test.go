@@ -95,15 +95,17 @@ func (f *fakeSystemd) hear(text string, files []*os.File) {
 	}
 }
 
-// environment is what a service's next process is started with, but for LISTEN_PID.
+// environment is what a service's next process is started with, but for LISTEN_PID. The files are the caller's to close.
 func (f *fakeSystemd) environment() (env []string, files []*os.File) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var names []string
 	for _, n := range f.names {
 		if f.kept[n] != nil {
+			fd, err := unix.FcntlInt(f.kept[n].Fd(), unix.F_DUPFD_CLOEXEC, 0)
+			require.NoError(f.t, err)
 			names = append(names, n)
-			files = append(files, f.kept[n])
+			files = append(files, os.NewFile(uintptr(fd), n))
 		}
 	}
 	f.names = names
@@ -125,6 +127,9 @@ func (s *server) startAgain(f *fakeSystemd) {
 	stderr, err := cmd.StderrPipe()
 	require.NoError(s.t, err)
 	require.NoError(s.t, cmd.Start())
+	for _, file := range files {
+		_ = file.Close()
+	}
 	s.cmd, s.exit = cmd, make(chan error, 1)
 	go s.read(cmd, s.exit, stderr, make(chan map[string]any, 1))
 }
