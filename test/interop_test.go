@@ -41,7 +41,7 @@ type peer struct {
 	play    func(t *testing.T, c call, out *os.File)
 }
 
-// peers are the rows. docs/interop.md has the table.
+// peers are the rows. docs/srt.md has the table.
 var peers = []peer{
 	{
 		"ffmpeg", 0,
