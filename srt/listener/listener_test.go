@@ -194,7 +194,11 @@ func TestHandOver(t *testing.T) {
 			require.Equal(t, srt.MsgHandover, m.Type)
 			var h srt.Handover
 			require.NoError(t, m.Decode(&h))
-			require.Equal(t, srt.Handover{Peer: c.conn.LocalAddr().String(), Local: c.conn.RemoteAddr().String(), SocketID: c.id, ISN: 9, Version: 5}, h)
+			var concluded srt.Handshake
+			require.NoError(t, concluded.Unmarshal(b))
+			require.Equal(t, srt.Handover{
+				Peer: c.conn.LocalAddr().String(), Local: c.conn.RemoteAddr().String(), SocketID: c.id, ISN: 9, Version: 5, Cookie: concluded.Cookie,
+			}, h)
 			require.Len(t, files, 1)
 			defer files[0].Close()
 			sockname, peername := names(t, files[0])
