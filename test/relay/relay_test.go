@@ -145,7 +145,11 @@ func TestPassesOnBothFamilies(t *testing.T) {
 			c := dial(t, r.Addr())
 			send(t, c, 0, 500)
 			require.Equal(t, sequence(0, 500), answers(t, c, 500))
-			up, down := r.Counts()
+			var up, down Count
+			require.Eventually(t, func() bool { // counted once it is sent
+				up, down = r.Counts()
+				return up.Passed == 500 && down.Passed == 500
+			}, 20*time.Second, time.Millisecond)
 			want := Count{Packets: 500, First: 500, Passed: 500}
 			up.Latest, down.Latest = 0, 0
 			require.Equal(t, want, up)
