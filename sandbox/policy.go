@@ -240,7 +240,7 @@ func policyOf(p Profile, pid int) policy {
 		// Its own memory files, through /proc/self/fd: Landlock leaves no other, and O_PATH would go round it.
 		pol.refuse = append(pol.refuse, bits("openat", 2, seccomp.BitsSet, math.MaxUint32&^unix.O_CLOEXEC))
 	case Listener:
-		pol.allow = append(pol.allow, "socket", "bind", "connect", "getpeername", "sendmsg", "recvfrom", "recvmmsg")
+		pol.allow = append(pol.allow, "socket", "bind", "connect", "getpeername", "sendmsg", "sendmmsg", "recvfrom", "recvmmsg")
 		refused = without(refused, "socket")
 		const flags = unix.SOCK_CLOEXEC | unix.SOCK_NONBLOCK
 		pol.refuse = append(pol.refuse,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"runtime"
 
 	"brume/control"
 	"brume/outputs/httpd"
@@ -48,6 +49,8 @@ func (s *listenerCommand) Run() error {
 	if err != nil {
 		return err
 	}
+	// Its work is short and under one lock; a second processor would be woken for nothing. See docs/performance.md.
+	runtime.GOMAXPROCS(1)
 	listener.LearnZones()
 	report, err := sandbox.Apply(sandbox.Listener, 0)
 	if err != nil {

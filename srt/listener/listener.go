@@ -22,6 +22,7 @@ type port struct {
 	file  *os.File
 	local netip.AddrPort // as bound, possibly unspecified
 	fd    int
+	out   outbox
 }
 
 // listener is the shell around the core: sockets and the controller.
@@ -32,7 +33,6 @@ type listener struct {
 	mu       sync.Mutex
 	core     *core
 	ports    []*port
-	oob      []byte
 	leaving  []leaving
 	closed   bool
 	wg       sync.WaitGroup
@@ -162,7 +162,7 @@ func (l *listener) serve(p *port) {
 func (l *listener) take(p *port, b *batch, n int) {
 	now := time.Now()
 	l.mu.Lock()
-	defer l.mu.Unlock()
+	defer l.release()
 	if l.closed {
 		return
 	}
@@ -197,11 +197,19 @@ func (l *listener) datagram(p *port, data []byte, peer, local netip.AddrPort, no
 	}
 }
 
-// send sends a datagram from the very address that the peer knows.
+// send sends a datagram from the very address that the peer knows, when the lock is released.
 func (l *listener) send(p *port, b []byte, peer, local netip.AddrPort) {
-	l.oob = appendPktinfo(l.oob, local.Addr(), zoneID(local.Addr()))
-	// A reply that can't be sent is as one that got lost.
-	_, _ = unix.SendmsgN(p.fd, b, l.oob, toSockaddr(peer), unix.MSG_DONTWAIT)
+	p.out.add(p.fd, b, peer, local)
+}
+
+// release sends what there is to send, and unlocks.
+func (l *listener) release() {
+	if !l.closed {
+		for _, p := range l.ports {
+			p.out.send(p.fd)
+		}
+	}
+	l.mu.Unlock()
 }
 
 // portFor is the socket that an address belongs to.
@@ -218,7 +226,7 @@ func (l *listener) portFor(local netip.AddrPort) *port {
 func (l *listener) judge(v *srt.Verdict, files []*os.File) error {
 	defer closeAll(files)
 	l.mu.Lock()
-	defer l.mu.Unlock()
+	defer l.release()
 	now := time.Now()
 	key, a := l.core.verdict(v, now)
 	if a == nil {
@@ -295,7 +303,7 @@ func (l *listener) farewell(gone *srt.Gone) error {
 		return err
 	}
 	l.mu.Lock()
-	defer l.mu.Unlock()
+	defer l.release()
 	l.core.forget(caller{peer, gone.SocketID})
 	p := leaving{peer, local, gone.SocketID, farewells}
 	if l.tell(&p) && len(l.leaving) < maxLeaving {
@@ -340,7 +348,7 @@ func (l *listener) tick(done <-chan struct{}) {
 			l.refusals.flush()
 			l.drops.flush()
 			l.failures.flush()
-			l.mu.Unlock()
+			l.release()
 			_ = l.ctl.Send(srt.MsgListenerStats, stats)
 		}
 	}

@@ -1,13 +1,11 @@
 package listener
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
 	"os"
 	"syscall"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -181,111 +179,4 @@ func localAddr(f *os.File) (netip.AddrPort, error) {
 		return netip.AddrPort{}, err
 	}
 	return toAddrPort(sa), nameErr
-}
-
-// mmsghdr is struct mmsghdr of recvmmsg(2).
-type mmsghdr struct {
-	hdr unix.Msghdr
-	n   uint32
-	_   [4]byte
-}
-
-// batch receives many datagrams with one call, without allocating.
-type batch struct {
-	msgs  [batchSize]mmsghdr
-	iov   [batchSize]unix.Iovec
-	data  [batchSize][2048]byte
-	names [batchSize]unix.RawSockaddrInet6
-	oob   [batchSize][64]byte
-}
-
-const batchSize = 32
-
-func (b *batch) receive(fd int) (int, error) {
-	for i := range b.msgs {
-		b.iov[i].Base = &b.data[i][0]
-		b.iov[i].SetLen(len(b.data[i]))
-		h := &b.msgs[i].hdr
-		h.Name = (*byte)(unsafe.Pointer(&b.names[i]))
-		h.Namelen = uint32(unsafe.Sizeof(b.names[i]))
-		h.Iov = &b.iov[i]
-		h.SetIovlen(1)
-		h.Control = &b.oob[i][0]
-		h.SetControllen(len(b.oob[i]))
-	}
-	n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, uintptr(fd), uintptr(unsafe.Pointer(&b.msgs[0])), batchSize, unix.MSG_DONTWAIT, 0, 0)
-	if errno != 0 {
-		return 0, errno
-	}
-	return int(n), nil
-}
-
-// datagram is the i-th one of a receive: its bytes, its sender and the local address that it came to, whose port is not set.
-func (b *batch) datagram(i int) (data []byte, peer netip.AddrPort, local netip.Addr, zone uint32) {
-	m := &b.msgs[i]
-	data = b.data[i][:min(int(m.n), len(b.data[i]))]
-	name := &b.names[i]
-	if name.Family == unix.AF_INET {
-		v4 := (*unix.RawSockaddrInet4)(unsafe.Pointer(name))
-		peer = netip.AddrPortFrom(netip.AddrFrom4(v4.Addr), swap(v4.Port))
-	} else {
-		peer = netip.AddrPortFrom(withZone(netip.AddrFrom16(name.Addr), name.Scope_id), swap(name.Port))
-		zone = name.Scope_id
-	}
-	local = pktinfo(b.oob[i][:min(int(m.hdr.Controllen), len(b.oob[i]))])
-	return data, peer, local, zone
-}
-
-func swap(port uint16) uint16 {
-	var b [2]byte
-	binary.NativeEndian.PutUint16(b[:], port)
-	return binary.BigEndian.Uint16(b[:])
-}
-
-// pktinfo finds the local address of a datagram in its control message.
-func pktinfo(oob []byte) netip.Addr {
-	if len(oob) < unix.CmsgLen(unix.SizeofInet4Pktinfo) {
-		return netip.Addr{}
-	}
-	h := (*unix.Cmsghdr)(unsafe.Pointer(&oob[0]))
-	body := oob[unix.CmsgLen(0):]
-	switch {
-	case h.Level == unix.IPPROTO_IP && h.Type == unix.IP_PKTINFO && len(body) >= unix.SizeofInet4Pktinfo:
-		return netip.AddrFrom4([4]byte(body[8:12])) // ipi_addr: where the datagram was sent to
-	case h.Level == unix.IPPROTO_IPV6 && h.Type == unix.IPV6_PKTINFO && len(body) >= unix.SizeofInet6Pktinfo:
-		return netip.AddrFrom16([16]byte(body[:16]))
-	}
-	return netip.Addr{}
-}
-
-// appendPktinfo makes the control message that sends a datagram from a local address.
-func appendPktinfo(oob []byte, local netip.Addr, zone uint32) []byte {
-	if local.Is4() {
-		oob = grown(oob, unix.CmsgSpace(unix.SizeofInet4Pktinfo))
-		header(oob, unix.IPPROTO_IP, unix.IP_PKTINFO, unix.SizeofInet4Pktinfo)
-		a := local.As4()
-		copy(oob[unix.CmsgLen(0)+4:], a[:]) // ipi_spec_dst
-		return oob
-	}
-	oob = grown(oob, unix.CmsgSpace(unix.SizeofInet6Pktinfo))
-	header(oob, unix.IPPROTO_IPV6, unix.IPV6_PKTINFO, unix.SizeofInet6Pktinfo)
-	a := local.As16()
-	copy(oob[unix.CmsgLen(0):], a[:])
-	binary.NativeEndian.PutUint32(oob[unix.CmsgLen(0)+16:], zone)
-	return oob
-}
-
-func grown(b []byte, n int) []byte {
-	if cap(b) < n {
-		b = make([]byte, n)
-	}
-	b = b[:n]
-	clear(b)
-	return b
-}
-
-func header(oob []byte, level, kind int32, size int) {
-	h := (*unix.Cmsghdr)(unsafe.Pointer(&oob[0]))
-	h.Level, h.Type = level, kind
-	h.SetLen(unix.CmsgLen(size))
 }
