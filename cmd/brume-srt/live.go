@@ -37,8 +37,8 @@ const (
 )
 
 // pace is within what receivers' UDP sockets hold by default (212,992 bytes with the kernel's overhead), at
-// up to 340 Mbit/s.
-var pace = libsrt.Pace{Messages: 64, Pause: 2 * time.Millisecond}
+// up to 170 Mbit/s. What it lets through before the first acknowledgement is what libsrt takes memory for.
+var pace = libsrt.Pace{Messages: 32, Pause: 2 * time.Millisecond}
 
 // live is the connection from its hand-over to its end, on a goroutine of its own.
 func (p *process) live() *ending {
