@@ -81,7 +81,7 @@ func (b *bench) connect() ([]figure, error) {
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, figure{"connect, " + c.name + " caller, idle process, median", ms, "ms", "< 8"})
+		out = append(out, figure{"connect, " + c.name + " caller, idle process, median", ms, "ms", "< 6"})
 	}
 	stop, address, err := plainListener()
 	if err != nil {
