@@ -47,7 +47,7 @@ hostile:
 
 .PHONY: pages
 pages: web/dist/.built
-web/dist/.built: web/package.json web/package-lock.json $(shell find web -maxdepth 1 -name '*.html' -o -maxdepth 1 -name '*config*') $(shell find web/src web/public -type f 2>/dev/null)
+web/dist/.built: web/package.json web/package-lock.json $(shell find web -maxdepth 1 '(' -name '*.html' -o -name '*config*' ')') $(shell find web/src web/public -type f 2>/dev/null)
 	cd web && npm ci --no-audit --no-fund --loglevel=error && npm run build
 	@touch $@
 
