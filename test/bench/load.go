@@ -132,19 +132,11 @@ func (b *bench) loadOf(pids []int) float64 {
 
 // play measures 25 viewers of one stream, and beside them programs that send the same stream by libsrt.
 func (b *bench) play() ([]figure, error) {
-	s, err := b.start("BRUME_SRT_POOL=" + strconv.Itoa(viewers+1))
+	s, stop, err := b.live("BRUME_SRT_POOL=" + strconv.Itoa(viewers+1))
 	if err != nil {
 		return nil, err
 	}
-	defer s.stop()
-	p, err := b.publish(s, "live")
-	if err != nil {
-		return nil, err
-	}
-	defer end(p)
-	if err := s.waitState("live"); err != nil {
-		return nil, err
-	}
+	defer stop()
 	time.Sleep(5 * time.Second)
 	alone := s.load(b.seconds)
 	for range viewers {
@@ -208,19 +200,11 @@ func (b *bench) sendPlain() (float64, error) {
 
 // flood measures what a forged handshake costs, and what a real caller waits meanwhile.
 func (b *bench) flood() ([]figure, error) {
-	s, err := b.start()
+	s, end, err := b.live()
 	if err != nil {
 		return nil, err
 	}
-	defer s.stop()
-	p, err := b.publish(s, "live")
-	if err != nil {
-		return nil, err
-	}
-	defer end(p)
-	if err := s.waitState("live"); err != nil {
-		return nil, err
-	}
+	defer end()
 	const rate, seconds = 20000, 10
 	idle := s.load(5)
 	calm, err := median(20, 100*time.Millisecond, func() (time.Duration, error) { return connectOnce(s.srt, "read:live", true) })

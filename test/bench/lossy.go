@@ -21,19 +21,11 @@ const (
 // connectLossy lets callers in through 20 % loss each way, here and at a plain listener of libsrt's behind the same losses.
 func (b *bench) connectLossy() ([]figure, error) {
 	srtgo.SrtSetLogLevel(srtgo.SrtLogLevelCrit) // of each packet that overtakes the last reply to a caller
-	s, err := b.start()
+	s, end, err := b.live()
 	if err != nil {
 		return nil, err
 	}
-	defer s.stop()
-	p, err := b.publish(s, "live")
-	if err != nil {
-		return nil, err
-	}
-	defer end(p)
-	if err := s.waitLive("live"); err != nil {
-		return nil, err
-	}
+	defer end()
 	stop, plain, err := plainListener()
 	if err != nil {
 		return nil, err

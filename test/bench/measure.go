@@ -59,19 +59,11 @@ func median(n int, pause time.Duration, one func() (time.Duration, error)) (floa
 
 // connect measures what a caller waits for its connection: with an idle process, and beside it a plain listener of libsrt.
 func (b *bench) connect() ([]figure, error) {
-	s, err := b.start()
+	s, stop, err := b.live()
 	if err != nil {
 		return nil, err
 	}
-	defer s.stop()
-	p, err := b.publish(s, "live")
-	if err != nil {
-		return nil, err
-	}
-	defer end(p)
-	if err := s.waitLive("live"); err != nil {
-		return nil, err
-	}
+	defer stop()
 	var out []figure
 	for _, c := range []struct {
 		name     string
@@ -138,19 +130,11 @@ func plainListener() (stop func(), address string, err error) {
 
 // firstByte measures from the call of a viewer to its first byte of media.
 func (b *bench) firstByte() ([]figure, error) {
-	s, err := b.start()
+	s, stop, err := b.live()
 	if err != nil {
 		return nil, err
 	}
-	defer s.stop()
-	p, err := b.publish(s, "live")
-	if err != nil {
-		return nil, err
-	}
-	defer end(p)
-	if err := s.waitLive("live"); err != nil {
-		return nil, err
-	}
+	defer stop()
 	ms, err := median(30, 200*time.Millisecond, func() (time.Duration, error) {
 		began := time.Now()
 		v, _, err := call(s.srt, "read:live", true)
@@ -264,6 +248,28 @@ func (b *bench) publisherCPU() ([]figure, error) {
 		{"CPU of a server at rest", idle, "% core", ""},
 		{"CPU all in, one publisher of 4 Mbit/s, no viewers", busy, "% core", "< 3.5"},
 	}, nil
+}
+
+// live starts a server and publishes the clip to its stream live.
+func (b *bench) live(settings ...string) (s *server, stop func(), err error) {
+	s, err = b.start(settings...)
+	if err != nil {
+		return nil, nil, err
+	}
+	p, err := b.publish(s, "live")
+	if err != nil {
+		s.stop()
+		return nil, nil, err
+	}
+	stop = func() {
+		end(p)
+		s.stop()
+	}
+	if err := s.waitState("live"); err != nil {
+		stop()
+		return nil, nil, err
+	}
+	return s, stop, nil
 }
 
 // load is the CPU that the server takes, in percent of a core.
