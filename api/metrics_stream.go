@@ -9,7 +9,7 @@ var (
 	streamViewers      = gauge("stream_viewers", "Viewers by protocol.", "stream", "protocol")
 	streamTracks       = gauge("stream_tracks", "Tracks of the latest epoch by kind.", "stream", "kind")
 	streamBufferTime   = gauge("stream_buffer_seconds", "Media held in the stream's buffer.", "stream")
-	streamBufferBytes  = gauge("stream_buffer_bytes", "Payload bytes held in the stream's buffer.", "stream")
+	streamBufferBytes  = gauge("stream_buffer_bytes", "Memory that the stream's buffer takes.", "stream")
 	streamBufferSize   = gauge("stream_buffer_size_bytes", "Most bytes that the stream's buffer holds.", "stream")
 	streamEpochs       = counter("stream_epochs_total", "Changes of tracks, parameters, clock or publisher, the first included.", "stream")
 	streamHLSRequests  = counter("stream_hls_requests_total", "Requests of HLS playlists, segments and parts.", "stream")

@@ -112,13 +112,13 @@ type Access struct {
 	Networks []Network `yaml:"networks"` // all where there is none
 }
 
-// Limits bound what strangers can use up. 0 means no limit.
+// Limits bound what strangers can use up. 0 means no limit, but for the last two.
 type Limits struct {
 	Connections Count    `yaml:"connections"`  // over SRT, in all
 	PerAddress  Count    `yaml:"per_address"`  // over SRT, of one IPv4 address or IPv6 /64
 	PerStream   Count    `yaml:"per_stream"`   // over SRT, of one stream
 	Handshakes  Count    `yaml:"handshakes"`   // callers that are judged in a second, of one address
-	Pending     Count    `yaml:"pending"`      // callers of one address that have no connection yet
+	Pending     Count    `yaml:"pending"`      // callers of one address that wait for an answer
 	ChildMemory Size     `yaml:"child_memory"` // private memory of a connection process, 128MiB to 8GiB
 	ChildCPU    Duration `yaml:"child_cpu"`    // processor time that a connection process may use up without media, 1s to 1h
 }

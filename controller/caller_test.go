@@ -171,6 +171,7 @@ func TestSourceWithoutMedia(t *testing.T) {
 	d.after(0)
 	call, _, _ := d.called()
 	d.says(call, srt.MsgConnected, srt.Connected{})
+	d.out.sources["live"].round.since = time.Now().Add(-time.Hour)
 	d.tendCalls(time.Now().Add(noMediaTime - time.Second))
 	require.True(t, call.p.conn.closing.IsZero())
 	d.tendCalls(time.Now().Add(noMediaTime + time.Second))

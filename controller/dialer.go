@@ -313,6 +313,10 @@ func (c *Controller) callEnded(conn *connection) {
 		k.round.rest(now)
 	case conn.Connected == nil:
 		c.callFails(k, why, now)
+	case why.Reason == failNoMedia: // however long it lasted, the next one has its turn
+		k.rest = nil
+		k.count(why, now)
+		k.round.fail(now, mathrand.Float64())
 	default:
 		k.rest = nil
 		k.count(why, now)

@@ -263,6 +263,10 @@ func TestLocks(t *testing.T) {
 	require.ErrorIs(t, d.Unlock(""), api.ErrNotFound)
 	require.NoError(t, d.Lock("live"))
 	require.NoError(t, d.Lock("live"))
+	require.ErrorIs(t, d.EndPublisher("none"), api.ErrNotFound)
+	require.NoError(t, d.Lock("none"))
+	require.ErrorIs(t, d.EndPublisher("none"), api.ErrNoPublisher, "it is listed")
+	require.NoError(t, d.Unlock("none"))
 	for _, id := range []string{"read:live", "publish:live", "live", ""} {
 		require.Equal(t, causeLocked, d.ask(id).cause, id)
 	}

@@ -148,7 +148,7 @@ func (c *Controller) sampleStreams(now time.Time) {
 		m := c.streamSamples(name)
 		m.left = second
 		v := none(len(streamFigures))
-		v[streamSRT], v[streamHLS] = float64(len(s.players)), within(float64(s.web.Viewers), mostPackets)
+		v[streamSRT], v[streamHLS] = float64(s.viewers()-s.web.Viewers), within(float64(s.web.Viewers), mostPackets)
 		passed := now.Sub(m.at)
 		if m.of == s.ID && passed > 0 {
 			v[streamIn] = within(float64(s.rates.total-m.bytes)*8/1e6/passed.Seconds(), mostMbps)

@@ -77,18 +77,8 @@ func (c *Controller) allStreams() []api.Stream {
 	for _, s := range c.streams {
 		all = append(all, s.view())
 	}
-	offline := map[string]bool{}
-	for pattern := range c.Config.Streams {
-		offline[string(pattern)] = !strings.Contains(string(pattern), "*")
-	}
-	for _, name := range c.server.Locked {
-		offline[name] = true
-	}
-	for name := range c.out.sources {
-		offline[name] = true
-	}
-	for name, listed := range offline {
-		if listed && c.streams[name] == nil {
+	for name := range c.listed() {
+		if c.streams[name] == nil {
 			all = append(all, api.Stream{Name: name, State: api.StreamOffline, Tracks: []api.Track{}})
 		}
 	}
@@ -97,6 +87,23 @@ func (c *Controller) allStreams() []api.Stream {
 		all[i].Source = c.sourceView(all[i].Name)
 	}
 	return all
+}
+
+// listed are the names of streams that are shown also while they are offline.
+func (c *Controller) listed() map[string]bool {
+	names := map[string]bool{}
+	for pattern := range c.Config.Streams {
+		if !strings.Contains(string(pattern), "*") {
+			names[string(pattern)] = true
+		}
+	}
+	for _, name := range c.server.Locked {
+		names[name] = true
+	}
+	for name := range c.out.sources {
+		names[name] = true
+	}
+	return names
 }
 
 // Stream returns one stream.
@@ -150,10 +157,10 @@ func (c *Controller) EndPublisher(name string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.streams[name]
-	if s == nil {
+	if s == nil && !c.listed()[name] {
 		return api.ErrNotFound
 	}
-	if s.publisher == nil {
+	if s == nil || s.publisher == nil {
 		return api.ErrNoPublisher
 	}
 	c.log.Info("the publisher is ended by the API", "stream", name, "conn", s.publisher.ID, "peer", s.publisher.Peer)
