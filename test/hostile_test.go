@@ -278,7 +278,8 @@ func TestHostileResources(t *testing.T) {
 	t.Run("leaks", func(t *testing.T) {
 		g := join(t, s, "publish:pub-leak", file)
 		died := s.crashed(t, g, "pub-leak", 60*time.Second)
-		require.Contains(t, died["stderr"], "out of memory")
+		// Whoever asks first when there is no more: Go's heap, the stack of a thread, or libsrt.
+		require.Regexp(t, "out of memory|pthread_create failed: Resource temporarily unavailable|bad_alloc", died["stderr"])
 	})
 	t.Run("has threads without end", func(t *testing.T) {
 		g := join(t, s, "publish:pub-threads", file)
