@@ -512,3 +512,32 @@ func TestPortsOfStreams(t *testing.T) {
 	require.ErrorIs(t, err, api.ErrInvalid)
 	require.ErrorContains(t, err, "configuration")
 }
+
+// A source is not called while a stream that one of its programs is mapped to has a publisher, and gives way to one that came meanwhile.
+func TestSourceOfSeveralStreams(t *testing.T) {
+	d := newDesk(t)
+	d.withCallers("mux", config.StreamConfig{
+		Start: config.StartAlways, Source: []config.URL{"srt://127.0.0.1:9"}, Programs: map[config.Program]config.StreamName{"2": "sport"},
+	})
+	d.after(0)
+	call, _, _ := d.called()
+	sport := d.admitted(1, "publish:sport")
+	d.says(call, srt.MsgConnected, srt.Connected{})
+	call.hearsOf(srt.MsgClose, nil)
+	require.Same(t, sport.p.conn, d.streams["sport"].publisher)
+	require.Nil(t, d.streams["mux"])
+	d.fails(call, srt.Failed{Reason: srt.FailClosed})
+	d.after(time.Minute)
+	require.False(t, d.out.sources["mux"].busy())
+	d.ends(sport, "exit status 0")
+	d.after(2 * time.Minute)
+	require.True(t, d.out.sources["mux"].busy())
+}
+
+// What was resolved for one URL is not called with the next one's settings.
+func TestAddressesOfAnotherURL(t *testing.T) {
+	k := &dialer{rest: []netip.Addr{netip.MustParseAddr("192.0.2.1")}, round: round{size: 2, at: 1}}
+	k.rests(time.Now())
+	require.Empty(t, k.rest)
+	require.Zero(t, k.round.at)
+}

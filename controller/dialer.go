@@ -99,6 +99,12 @@ func (c *Controller) callURLs(all []config.URL, stream string) ([]*srt.URL, erro
 // url is the one that is called or connected, or that comes next.
 func (k *dialer) url() *srt.URL { return k.urls[k.round.at] }
 
+// rests forgets what was. The addresses that are left are of the URL that was tried last, not of the one that comes next.
+func (k *dialer) rests(now time.Time) {
+	k.rest = nil
+	k.round.rest(now)
+}
+
 // busy tells whether an attempt or a connection is under way.
 func (k *dialer) busy() bool { return k.conn != nil || k.cancel != nil }
 
@@ -158,7 +164,7 @@ func (c *Controller) dial(k *dialer, now time.Time) {
 	k.rest = k.rest[1:]
 	s := c.streams[k.stream]
 	if k.role == srt.RolePlay && !s.playable() {
-		k.round.rest(now) // it has ended meanwhile
+		k.rests(now) // it has ended meanwhile
 		return
 	}
 	socket, err := callSocket(u, peer)
@@ -266,6 +272,9 @@ func (c *Controller) callConnected(conn *connection) {
 	case conn.in == nil && c.streams[k.stream].holder() != nil:
 		c.log.Info("a source gives way: the stream has a publisher", "conn", conn.ID, "stream", k.stream, "peer", conn.Peer)
 		c.callOff(k)
+	case conn.in == nil && c.mapsTaken(k.stream):
+		c.log.Info("a source gives way: a stream that a program of it is mapped to is locked or has a publisher", "conn", conn.ID, "stream", k.stream, "peer", conn.Peer)
+		c.callOff(k)
 	case conn.in == nil:
 		if err := c.enter(conn, k.role); err != nil {
 			conn.why = &srt.Failed{Reason: srt.FailBuffer, Detail: "the stream's buffer can't be made"}
@@ -287,7 +296,7 @@ func (c *Controller) callOff(k *dialer) {
 	}
 	k.rest = nil
 	if k.conn == nil {
-		k.round.rest(time.Now())
+		k.rests(time.Now())
 		return
 	}
 	k.conn.calledOff = true
@@ -309,8 +318,7 @@ func (c *Controller) callEnded(conn *connection) {
 	switch {
 	case c.stopping:
 	case conn.calledOff || why.Reason == srt.FailStreamEnd:
-		k.rest = nil
-		k.round.rest(now)
+		k.rests(now)
 	case conn.Connected == nil:
 		c.callFails(k, why, now)
 	case why.Reason == failNoMedia: // however long it lasted, the next one has its turn

@@ -21,7 +21,7 @@ func (c *Controller) heardListener(p *process, m control.Message) error {
 		if err := m.Decode(&no); err != nil {
 			return err
 		}
-		if q := c.processes[no.Child]; q != nil && q.Role == roleConnection && q.conn != nil && q.conn.Connected == nil {
+		if q := c.processes[no.Child]; q != nil && q.Role == roleConnection && q.conn != nil && q.conn.Connected == nil && q.conn.Port == p.Port {
 			c.putDown(q, faultHandover)
 		}
 	case srt.MsgListenerStats:

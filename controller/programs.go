@@ -76,6 +76,12 @@ func (c *Controller) mayMap(name string) (cause, string) {
 	return "", ""
 }
 
+// mapsTaken tells whether a publisher of a stream could not have all the streams that its programs are mapped to.
+func (c *Controller) mapsTaken(name string) bool {
+	cause, _ := c.mayMap(name)
+	return cause != ""
+}
+
 // enterMapped makes a publisher that of the further streams, too.
 func (c *Controller) enterMapped(conn *connection) error {
 	programs := c.Config.Stream(conn.Stream).Programs

@@ -81,7 +81,7 @@ func (c *Controller) tendPushes(now time.Time) {
 		case p.configured && !p.own && s == nil:
 			delete(c.out.pushes, id)
 		case !s.playable() || s.publisher == nil || s.info.State != buffer.Live:
-			p.round.rest(now)
+			p.rests(now)
 		case p.round.due(now):
 			c.begin(&p.dialer, now)
 		}

@@ -147,12 +147,12 @@ func (c *Controller) tendSource(name string, s *source, now time.Time) {
 	case s.busy():
 		c.watchMedia(s, at, now)
 	case !wanted:
-		s.round.rest(now)
+		s.rests(now)
 		if !s.own && at == nil { // viewers of a stream that is over may make it begin again
 			delete(c.out.sources, name)
 		}
-	case holder != nil:
-		s.round.rest(now) // somebody publishes: the source waits for the end of that
+	case holder != nil || c.mapsTaken(s.stream):
+		s.rests(now) // somebody publishes: the source waits for the end of that
 	case s.round.due(now):
 		c.begin(&s.dialer, now)
 	}

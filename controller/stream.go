@@ -172,6 +172,9 @@ const playOut = 8 * time.Second
 // publisherLeft ends the epoch that a dead writer left open, and keeps the viewers for the resume time.
 func (c *Controller) publisherLeft(s *stream) {
 	s.publisher = nil
+	if s.reader == nil {
+		return // it has been removed meanwhile
+	}
 	now := time.Now()
 	s.gone = now
 	if err := s.closeEpoch(now, false); err != nil {

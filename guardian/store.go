@@ -150,9 +150,11 @@ func (s *store) apply(m control.Message, files []*os.File) error {
 	switch m.Type {
 	case MsgPut:
 		h := &Handed{Entry: e, Files: files}
+		if old != nil {
+			s.forget(old) // first: systemd does not store twice what is the same file
+		}
 		s.keep(h)
 		if old != nil {
-			s.forget(old)
 			closeAll(old.Files)
 		} else {
 			s.order = append(s.order, id)

@@ -72,7 +72,7 @@ var table = []Option{
 	{Name: "nakreport", Kind: Bool},
 	{Name: "oheadbw", Kind: Int, Min: 5, Max: 100},
 	{Name: "packetfilter", Kind: String, Min: 1, Max: 511},
-	{Name: "payloadsize", Kind: Int, Min: 188, Max: 1456},
+	{Name: "payloadsize", Kind: Int, Min: 1316, Max: 1456},
 	{Name: "pbkeylen", Kind: Int, Values: []int64{0, 16, 24, 32}},
 	{Name: "peeridletimeo", Kind: Int, Min: second, Max: 3600 * second},
 	{Name: "peerlatency", Kind: Int, Min: 0, Max: maxLatency},
