@@ -1,7 +1,6 @@
 package test
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,6 +10,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"brume/test/inspect"
 )
 
 // holdings are the descriptors of a process, counted by what they are.
@@ -158,32 +159,6 @@ func TestEachProcessHoldsWhatItNeeds(t *testing.T) {
 	}
 }
 
-// memoryHas tells whether a process's memory holds a text anywhere.
-func memoryHas(t *testing.T, pid int, text string) bool {
-	t.Helper()
-	maps, err := os.ReadFile(fmt.Sprintf("/proc/%d/maps", pid))
-	require.NoError(t, err)
-	mem, err := os.Open(fmt.Sprintf("/proc/%d/mem", pid))
-	require.NoError(t, err)
-	defer mem.Close()
-	const step = 1 << 20
-	b := make([]byte, step+len(text))
-	for line := range strings.Lines(string(maps)) {
-		var from, to int64
-		var rights string
-		if _, err := fmt.Sscanf(line, "%x-%x %s", &from, &to, &rights); err != nil || rights[0] != 'r' || strings.Contains(line, "[v") {
-			continue
-		}
-		for at := from; at < to; at += step {
-			n, _ := mem.ReadAt(b[:min(int64(len(b)), to-at)], at)
-			if bytes.Contains(b[:n], []byte(text)) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
 // TestNoSecretOfTheServerInItsProcesses searches the memory of all that have to do with strangers for what is in the
 // server's environment, and for the passphrases of streams.
 func TestNoSecretOfTheServerInItsProcesses(t *testing.T) {
@@ -202,10 +177,10 @@ func TestNoSecretOfTheServerInItsProcesses(t *testing.T) {
 	controller := s.one(" controller")
 	seen := 0
 	for _, text := range []string{secret + "-of-the-server", passphrases["one"], passphrases["two"]} {
-		require.True(t, memoryHas(t, controller, text), "the search finds what is there")
+		require.True(t, inspect.MemoryHas(t, controller, text), "the search finds what is there")
 		for _, word := range []string{"brume-srt", " http", " srt-listener"} {
 			for pid, line := range s.processes(word) {
-				require.Equal(t, own[pid] == text, memoryHas(t, pid, text), "%q in the memory of %s", text, line)
+				require.Equal(t, own[pid] == text, inspect.MemoryHas(t, pid, text), "%q in the memory of %s", text, line)
 				seen++
 			}
 		}

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"brume/test/inspect"
 )
 
 // TestMetricsAreClean lets promtool judge the metrics of a server at work.
@@ -61,7 +63,7 @@ func TestIPv6(t *testing.T) {
 // TestLinkLocal publishes from a link-local address, whose interface libsrt can't learn the name of in its sandbox.
 func TestLinkLocal(t *testing.T) {
 	t.Parallel()
-	address := linkLocal(t)
+	address := inspect.LinkLocal(t)
 	if address == "" {
 		t.Log("no interface here has a link-local address")
 		return
@@ -72,23 +74,6 @@ func TestLinkLocal(t *testing.T) {
 	s.srt = "[" + address + "]:" + port
 	join(t, s, "publish:near", plainClip(t))
 	s.waitState("near", "live")
-}
-
-// linkLocal is an address of this machine with its zone, empty where there is none.
-func linkLocal(t *testing.T) string {
-	t.Helper()
-	interfaces, err := net.Interfaces()
-	require.NoError(t, err)
-	for _, i := range interfaces {
-		addresses, err := i.Addrs()
-		require.NoError(t, err)
-		for _, a := range addresses {
-			if n, ok := a.(*net.IPNet); ok && n.IP.To4() == nil && n.IP.IsLinkLocalUnicast() {
-				return n.IP.String() + "%" + i.Name
-			}
-		}
-	}
-	return ""
 }
 
 // TestNoiseIsCounted publishes what is no transport stream, and one that is damaged.

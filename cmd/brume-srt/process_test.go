@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,6 +17,7 @@ import (
 	"brume/media"
 	"brume/media/ts"
 	"brume/srt"
+	"brume/test/inspect"
 
 	"github.com/stretchr/testify/require"
 )
@@ -469,41 +469,15 @@ func TestSecretsStayInTheirProcess(t *testing.T) {
 	get[srt.Hello](idle, srt.MsgHello, nil)
 	for i, c := range append(children, idle) {
 		for j, secret := range secrets {
-			require.Equal(t, i == j, memoryHas(t, c.cmd.Process.Pid, secret), "%q in the memory of process %d", secret, i)
+			require.Equal(t, i == j, inspect.MemoryHas(t, c.cmd.Process.Pid, secret), "%q in the memory of process %d", secret, i)
 		}
 	}
-}
-
-// memoryHas tells whether a process's memory holds a text anywhere.
-func memoryHas(t *testing.T, pid int, text string) bool {
-	t.Helper()
-	maps, err := os.ReadFile(fmt.Sprintf("/proc/%d/maps", pid))
-	require.NoError(t, err)
-	mem, err := os.Open(fmt.Sprintf("/proc/%d/mem", pid))
-	require.NoError(t, err)
-	defer mem.Close()
-	const step = 1 << 20
-	b := make([]byte, step+len(text))
-	for line := range strings.Lines(string(maps)) {
-		var from, to int64
-		var rights string
-		if _, err := fmt.Sscanf(line, "%x-%x %s", &from, &to, &rights); err != nil || rights[0] != 'r' || strings.Contains(line, "[v") {
-			continue
-		}
-		for at := from; at < to; at += step {
-			n, _ := mem.ReadAt(b[:min(int64(len(b)), to-at)], at)
-			if bytes.Contains(b[:n], []byte(text)) {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // A link-local peer's address has a zone, which its socket is connected with; libsrt names it with every datagram,
 // and tries to learn the zone's name.
 func TestLinkLocal(t *testing.T) {
-	address := linkLocal(t)
+	address := inspect.LinkLocal(t)
 	if address == "" {
 		t.Log("no interface here has a link-local address")
 		return
@@ -519,20 +493,4 @@ func TestLinkLocal(t *testing.T) {
 	require.Zero(t, c.exit(3*time.Second), c.stderr.String())
 	require.Empty(t, c.stderr.String())
 	requireClip(t, reader)
-}
-
-// linkLocal is an address of this machine with its zone.
-func linkLocal(t *testing.T) string {
-	interfaces, err := net.Interfaces()
-	require.NoError(t, err)
-	for _, i := range interfaces {
-		addresses, err := i.Addrs()
-		require.NoError(t, err)
-		for _, a := range addresses {
-			if n, ok := a.(*net.IPNet); ok && n.IP.To4() == nil && n.IP.IsLinkLocalUnicast() {
-				return n.IP.String() + "%" + i.Name
-			}
-		}
-	}
-	return ""
 }

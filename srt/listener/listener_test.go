@@ -16,6 +16,7 @@ import (
 
 	"brume/control"
 	"brume/srt"
+	"brume/test/inspect"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -387,25 +388,16 @@ func TestListen(t *testing.T) {
 // linkLocal listens on an address that needs its interface's name, where there is one.
 func linkLocal(t *testing.T) {
 	t.Helper()
-	all, err := net.Interfaces()
-	require.NoError(t, err)
-	for _, i := range all {
-		addresses, err := i.Addrs()
-		require.NoError(t, err)
-		for _, a := range addresses {
-			p, err := netip.ParsePrefix(a.String())
-			if err != nil || !p.Addr().Is6() || !p.Addr().IsLinkLocalUnicast() {
-				continue
-			}
-			at := p.Addr().WithZone(i.Name)
-			files, err := Listen(netip.AddrPortFrom(at, 0).String())
-			require.NoError(t, err)
-			local, err := localAddr(files[0])
-			require.NoError(t, err)
-			require.Equal(t, at, local.Addr())
-			require.NoError(t, files[0].Close())
-			return
-		}
+	address := inspect.LinkLocal(t)
+	if address == "" {
+		t.Log("no interface has a link-local address")
+		return
 	}
-	t.Log("no interface has a link-local address")
+	at := netip.MustParseAddr(address)
+	files, err := Listen(netip.AddrPortFrom(at, 0).String())
+	require.NoError(t, err)
+	local, err := localAddr(files[0])
+	require.NoError(t, err)
+	require.Equal(t, at, local.Addr())
+	require.NoError(t, files[0].Close())
 }
