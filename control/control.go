@@ -243,6 +243,10 @@ func (c *Conn) Recv() (Message, []*os.File, error) {
 		closeAll(files)
 		return Message{}, nil, fmt.Errorf("%w: over %d bytes", ErrMalformed, MaxSize)
 	}
+	if c.files && flags&unix.MSG_CTRUNC != 0 {
+		closeAll(files)
+		return Message{}, nil, fmt.Errorf("%w: descriptors are missing; is the limit on open files too low?", ErrMalformed)
+	}
 	m, err := Parse(buf[:n])
 	if err != nil {
 		closeAll(files)

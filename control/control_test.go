@@ -134,3 +134,34 @@ func FuzzParse(f *testing.F) {
 		_ = m.Decode(&body)
 	})
 }
+
+// TestMissingDescriptors: a message is not taken for whole that came without some of its descriptors.
+func TestMissingDescriptors(t *testing.T) {
+	a, b := pair(t)
+	b.AcceptFiles()
+	r, w, err := os.Pipe()
+	require.NoError(t, err)
+	defer r.Close()
+	defer w.Close()
+	all := make([]*os.File, MaxFiles+1)
+	for i := range all {
+		all[i] = w
+	}
+	require.NoError(t, a.Send("many", nil, all[:MaxFiles]...))
+	_, files, err := b.Recv()
+	require.NoError(t, err)
+	require.Len(t, files, MaxFiles)
+	closeAll(files)
+	require.NoError(t, a.Send("too many", nil, all...))
+	require.NoError(t, a.Send("next", nil))
+	_, files, err = b.Recv()
+	require.ErrorIs(t, err, ErrMalformed)
+	require.Empty(t, files)
+	m, _, err := b.Recv()
+	require.NoError(t, err)
+	require.Equal(t, "next", m.Type)
+	require.NoError(t, w.Close())
+	n, err := r.Read(make([]byte, 1))
+	require.ErrorIs(t, err, io.EOF, "those that came are closed")
+	require.Zero(t, n)
+}
