@@ -160,7 +160,7 @@ func (c *Controller) canDo(_ *caller, d *decision) {
 	case d.role == srt.RolePublish && s.taken(time.Now()):
 		d.refuse(causeConflict, "the stream "+d.stream+" has a publisher already")
 	case d.role == srt.RolePublish:
-		d.refuse(c.mayMap(d.stream))
+		d.refuse(c.mapRefusal(d.stream))
 	}
 }
 

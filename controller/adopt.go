@@ -49,7 +49,7 @@ func (c *Controller) adopt(held []guardian.Handed, stored guardian.Stored) {
 	}
 	for i := range held {
 		if held[i].Kind == kindProcess {
-			c.adoptProcess(&held[i])
+			c.adoptProcess(&held[i], stored.Behind)
 		}
 	}
 	c.dropSockets(held)
@@ -82,6 +82,28 @@ func (c *Controller) dropSockets(held []guardian.Handed) {
 	}
 }
 
+// endLost ends the processes whose descriptors the store has lost, and those that hold a socket that it has lost: it is made
+// anew, which its address allows once.
+func (c *Controller) endLost(held []guardian.Handed) {
+	lostSockets := map[string]bool{}
+	for i := range held {
+		if held[i].Lost && held[i].Kind == kindSocket {
+			lostSockets[held[i].Key] = true
+		}
+	}
+	for i := range held {
+		h := &held[i]
+		var r processRecord
+		if h.Kind != kindProcess || json.Unmarshal(h.Record, &r) != nil {
+			continue
+		}
+		holds := r.Role == roleListener && lostSockets["srt "+r.Port] || r.Role == roleHTTP && lostSockets["http "+string(c.Config.HTTP.Address)]
+		if (h.Lost || holds) && !guardian.End(r.PID, r.Began, 0) {
+			c.log.Error("a process does not end that was killed", "role", r.Role, "pid", r.PID)
+		}
+	}
+}
+
 func (c *Controller) adoptBuffer(h *guardian.Handed) {
 	var r bufferRecord
 	if err := json.Unmarshal(h.Record, &r); err != nil || len(h.Files) != 2 {
@@ -102,24 +124,33 @@ func (c *Controller) adoptBuffer(h *guardian.Handed) {
 	c.lastID = max(c.lastID, r.ID)
 }
 
-func (c *Controller) adoptProcess(h *guardian.Handed) {
+// adoptProcess takes over what runs. Where the store may be behind, a connection process that has no buffer in it may have
+// got one since: it is gone on return, before anybody else writes.
+func (c *Controller) adoptProcess(h *guardian.Handed, behind bool) {
 	p := &process{}
 	err := json.Unmarshal(h.Record, &p.processRecord)
 	known := false
 	p.spec, known = roles[p.Role]
 	if err != nil || !known || !p.take(h.Files) {
-		// Its start was cut short. When its control socket closes, it ends by itself.
+		// Its start was cut short, and it has no work: when its control socket closes, it ends by itself. Or the store has lost
+		// it, see endLost.
 		closeFiles(h.Files)
+		_ = c.store.Remove(kindProcess, h.Key)
+		return
+	}
+	if p.Role == roleConnection && p.Conn == nil && (behind || p.handover == nil) {
+		p.endNow()
+		p.close()
 		_ = c.store.Remove(kindProcess, h.Key)
 		return
 	}
 	c.lastID = max(c.lastID, p.ID)
 	c.attend(p)
-	p.ready = true
+	p.ready, p.known = true, true
 	switch {
 	case p.Role == roleConnection:
 		if p.Conn != nil {
-			c.adoptConnection(p)
+			c.adoptConnection(p, behind)
 		} else {
 			// Its hello brings it into the pool.
 			p.ready = false
@@ -134,25 +165,51 @@ func (c *Controller) adoptProcess(h *guardian.Handed) {
 	}
 }
 
-func (c *Controller) adoptConnection(p *process) {
+func (c *Controller) adoptConnection(p *process, behind bool) {
 	conn := &connection{connRecord: *p.Conn, proc: p, adopted: true}
 	conn.settle()
 	p.conn, p.Conn = conn, &conn.connRecord
 	c.connections[conn.ID] = conn
-	if conn.Dialer != "" && !c.adoptCall(conn) {
-		c.closeConnection(conn) // the configuration does not name it any more
-		return
+	wanted := conn.Dialer == "" || c.adoptCall(conn) // the configuration may not name it any more
+	switch whole := c.adoptStreams(conn); {
+	case behind && conn.Buffer == 0:
+		c.log.Warn("ending a connection that may have a buffer of which the store does not know", "conn", conn.ID, "stream", conn.Stream, "peer", conn.Peer)
+		conn.calledOff = true // a call is made again
+		p.endNow()
+	case !whole || !wanted:
+		c.closeConnection(conn)
+	}
+}
+
+// adoptStreams gives a connection back what it plays or publishes, and tells whether that is all there. A publisher that is to
+// be ended keeps what it may still write into.
+func (c *Controller) adoptStreams(conn *connection) bool {
+	if conn.Role == srt.RoleUnknown || conn.dialer != nil && conn.Buffer == 0 {
+		return true // its buffer comes with its role, or with the connection
+	}
+	if conn.Role == srt.RolePublish {
+		conn.in = c.adoptPublished(conn, conn.Stream, conn.Buffer)
+		return c.adoptMapped(conn) && conn.in != nil
 	}
 	s := c.streams[conn.Stream]
-	switch {
-	case conn.Role == srt.RoleUnknown:
-	case conn.dialer != nil && conn.Buffer == 0: // its buffer comes with the connection
-	case s == nil || s.ID != conn.Buffer || conn.Role == srt.RolePublish && s.publisher != nil:
-		c.closeConnection(conn) // its buffer is no more, or another's
-	case conn.Role == srt.RolePublish:
-		s.publisher, conn.in = conn, s
-		c.adoptMapped(conn)
-	case conn.Role == srt.RolePlay:
-		s.players[conn], conn.in = true, s
+	if s == nil || s.ID != conn.Buffer {
+		return false
 	}
+	s.players[conn], conn.in = true, s
+	return true
+}
+
+// adoptPublished makes a connection the publisher of a stream again. It returns nil where the buffer is no more. Of two that
+// may write into the same the first stays, and the other is gone on return.
+func (c *Controller) adoptPublished(conn *connection, name string, buffer uint64) *stream {
+	s := c.streams[name]
+	if s == nil || s.ID != buffer {
+		return nil
+	}
+	if s.publisher != nil {
+		conn.proc.endNow()
+		return nil
+	}
+	s.publisher = conn
+	return s
 }

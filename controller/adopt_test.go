@@ -120,6 +120,13 @@ func (l *legacy) locked(look func() bool) func() bool {
 	}
 }
 
+// look does the same once.
+func (l *legacy) look(do func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	do()
+}
+
 func TestAdoptConnections(t *testing.T) {
 	l := newLegacy(t)
 	l.buffer(100, "live", buffer.Live)

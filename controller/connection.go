@@ -89,7 +89,6 @@ func (conn *connection) settle() {
 func (c *Controller) assign(p *process, conn *connection, a asked) bool {
 	conn.proc, p.conn, p.Conn = p, conn, &conn.connRecord
 	p.quiet = 0 // an idle process has nothing to say
-	c.record(p) // before it has any right
 	configure := srt.Configure{
 		Conn: conn.ID, Stream: conn.Stream, Role: conn.Role, DecideMS: decideTime,
 		Passphrase: string(conn.terms.passphrase), Options: conn.terms.options,
@@ -98,8 +97,13 @@ func (c *Controller) assign(p *process, conn *connection, a asked) bool {
 	if conn.in != nil {
 		configure.Feed, files = c.feed(conn)
 	}
-	if err := p.ctl.Send(srt.MsgConfigure, configure, files...); err != nil {
+	err := c.record(p) // before it has any right
+	if err == nil {
+		err = p.ctl.Send(srt.MsgConfigure, configure, files...)
+	}
+	if err != nil {
 		conn.proc, p.conn, p.Conn = nil, nil, nil
+		_ = c.store.Remove(kindProcess, p.key()) // before another has this connection
 		c.log.Warn("a connection process does not take its caller", "pid", p.PID, "error", err)
 		p.kill()
 		return false
@@ -120,11 +124,14 @@ func (s *stream) file(role srt.Role) *os.File {
 	return s.ro
 }
 
-// record stores what a process has become.
-func (c *Controller) record(p *process) {
-	if err := c.store.Update(kindProcess, p.key(), p.processRecord); err != nil {
+// record stores what a process has become. Where the store does not take it, a next controller would know no better than
+// before: the process must not get the right to write that it was about to get.
+func (c *Controller) record(p *process) error {
+	err := c.store.Update(kindProcess, p.key(), p.processRecord)
+	if err != nil {
 		c.log.Error("the store did not take a process's record", "pid", p.PID, "error", err)
 	}
+	return err
 }
 
 func (c *Controller) heardConnection(p *process, m control.Message) error {
@@ -141,6 +148,7 @@ func (c *Controller) heardConnection(p *process, m control.Message) error {
 		return c.childLog(p, m)
 	}
 	if conn == nil {
+		p.kill() // it is not what it was started as
 		return fmt.Errorf("%w: %s from an idle process", control.ErrMalformed, clip(m.Type, 32))
 	}
 	switch m.Type {
@@ -190,7 +198,12 @@ func (c *Controller) saidHello(p *process, hello srt.Hello) {
 		return
 	}
 	p.ready = true
-	if p.conn == nil {
+	c.joinPool(p)
+}
+
+// joinPool lets a process wait for a caller that is ready for one and known to the guardian.
+func (c *Controller) joinPool(p *process) {
+	if p.Role == roleConnection && p.ready && p.known && p.conn == nil {
 		c.idleChild(p)
 	}
 }
@@ -204,7 +217,7 @@ func (c *Controller) connected(conn *connection, connected srt.Connected) {
 	connected.Peer = conn.Peer
 	connected.PeerSRT, connected.Filter = clip(connected.PeerSRT, 32), clip(connected.Filter, 128)
 	conn.Connected = &connected
-	c.record(conn.proc)
+	_ = c.record(conn.proc) // it would be told again
 	c.tellConnection(api.EventConnected, conn)
 	c.log.Info("SRT connected", "conn", conn.ID, "stream", conn.Stream, "role", roleName(conn.Role), "peer", conn.Peer,
 		"peer_srt", connected.PeerSRT, "latency_rcv", connected.LatencyRcv, "latency_snd", connected.LatencySnd, "key_length", connected.KeyLength)
@@ -227,7 +240,7 @@ func (c *Controller) directed(conn *connection, role srt.Role) {
 	var inTheWay cause
 	var reason string
 	if role == srt.RolePublish {
-		inTheWay, reason = c.mayMap(conn.Stream)
+		inTheWay, reason = c.mapRefusal(conn.Stream)
 	}
 	switch {
 	case c.locked(conn.Stream):
@@ -275,7 +288,10 @@ func (c *Controller) admit(conn *connection, role srt.Role) {
 		return
 	}
 	conn.Role = role
-	c.record(conn.proc)
+	if c.record(conn.proc) != nil {
+		conn.proc.kill()
+		return
+	}
 	c.log.Info("an SRT connection has shown its role", "conn", conn.ID, "stream", conn.Stream, "role", roleName(role), "peer", conn.Peer)
 	c.grant(conn)
 }
@@ -413,12 +429,8 @@ func (c *Controller) dropConnection(conn *connection) {
 	delete(c.connections, conn.ID)
 	c.tellEnded(conn)
 	defer c.callEnded(conn)
-	s := conn.in
-	if s == nil {
-		return
-	}
-	delete(s.players, conn)
-	if conn.Role == srt.RolePlay {
+	if s := conn.in; s != nil && conn.Role == srt.RolePlay {
+		delete(s.players, conn)
 		s.bytesOut += conn.stats.Bytes
 	}
 	// The named stream comes last: who waits for it may publish the others too.

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"strconv"
 	"sync"
 	"time"
 
@@ -96,6 +97,7 @@ func (c *Controller) Run(ctx context.Context, ctl *control.Conn, log *slog.Logge
 	if err != nil {
 		return err
 	}
+	c.endLost(held)
 	if err := c.openSockets(held, stored.Starts == 1); err != nil {
 		return fmt.Errorf("%w: %w", ErrSetup, err)
 	}
@@ -195,6 +197,8 @@ func (c *Controller) serve(ctx context.Context, stored guardian.Stored) error {
 			case guardian.MsgShutdown:
 				c.shutdown()
 				return nil
+			case guardian.MsgAdded:
+				c.addedTold(m)
 			case guardian.MsgExited:
 				c.exitTold(m)
 			}
@@ -214,6 +218,21 @@ func (c *Controller) hearGuardian(ctx context.Context, words chan<- control.Mess
 		case <-ctx.Done():
 			return
 		}
+	}
+}
+
+// addedTold lets a process work of which the guardian knows: should that die, the next one finds it.
+func (c *Controller) addedTold(m control.Message) {
+	var e guardian.Entry
+	if m.Decode(&e) != nil || e.Kind != kindProcess {
+		return
+	}
+	id, _ := strconv.ParseUint(e.Key, 10, 64)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if p := c.processes[id]; p != nil && !p.known {
+		p.known = true
+		c.joinPool(p)
 	}
 }
 

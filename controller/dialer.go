@@ -229,7 +229,6 @@ func (c *Controller) hand(p *process, o *pendingCall) {
 	conn := o.conn
 	conn.proc, p.conn, p.Conn = p, conn, &conn.connRecord
 	conn.Since = time.Now()
-	c.record(p)
 	configure := srt.Configure{
 		Conn: conn.ID, Stream: conn.Stream, Role: conn.Role, Mode: o.url.Mode, StreamID: o.url.StreamID,
 		Passphrase: o.url.Passphrase, Options: c.callOptions(conn.Stream, o.url),
@@ -238,7 +237,10 @@ func (c *Controller) hand(p *process, o *pendingCall) {
 	if conn.in != nil {
 		files = append(files, conn.in.file(conn.Role))
 	}
-	err := p.ctl.Send(srt.MsgConfigure, configure, files...)
+	err := c.record(p)
+	if err == nil {
+		err = p.ctl.Send(srt.MsgConfigure, configure, files...)
+	}
 	_ = o.socket.Close()
 	if err != nil {
 		conn.why = &srt.Failed{Reason: failProcess, Detail: "a process did not take the call"}
@@ -272,7 +274,7 @@ func (c *Controller) callConnected(conn *connection) {
 	case conn.in == nil && c.streams[k.stream].holder() != nil:
 		c.log.Info("a source gives way: the stream has a publisher", "conn", conn.ID, "stream", k.stream, "peer", conn.Peer)
 		c.callOff(k)
-	case conn.in == nil && c.mapsTaken(k.stream):
+	case conn.in == nil && !c.mayMap(k.stream):
 		c.log.Info("a source gives way: a stream that a program of it is mapped to is locked or has a publisher", "conn", conn.ID, "stream", k.stream, "peer", conn.Peer)
 		c.callOff(k)
 	case conn.in == nil:
@@ -282,7 +284,10 @@ func (c *Controller) callConnected(conn *connection) {
 			c.closeConnection(conn)
 			return
 		}
-		c.record(conn.proc)
+		if c.record(conn.proc) != nil {
+			conn.proc.kill()
+			return
+		}
 		c.grant(conn)
 	}
 	conn.adopted = false
@@ -294,11 +299,11 @@ func (c *Controller) callOff(k *dialer) {
 		k.cancel()
 		k.cancel = nil
 	}
-	k.rest = nil
 	if k.conn == nil {
 		k.rests(time.Now())
 		return
 	}
+	k.rest = nil
 	k.conn.calledOff = true
 	c.closeConnection(k.conn)
 }

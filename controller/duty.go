@@ -67,7 +67,7 @@ func (c *Controller) startDuty(d *duty) error {
 	}
 	p.Port = d.port.key
 	c.equipListener(p)
-	c.record(p) // last: should we die before, the next controller starts another instead of one that has no sockets
+	_ = c.record(p) // last: should we die before, the next controller starts another instead of one that has no sockets
 	return nil
 }
 

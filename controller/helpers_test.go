@@ -98,9 +98,12 @@ func (g *fakeGuardian) hear(m control.Message, files []*os.File) {
 			g.order = append(g.order, id)
 		}
 		g.entries[id] = &guardian.Handed{Entry: e, Files: files}
-	case guardian.MsgUpdate:
+	case guardian.MsgAdd, guardian.MsgUpdate:
 		if old := g.entries[id]; old != nil {
-			old.Record = e.Record
+			old.Record, old.Files = e.Record, append(old.Files, files...)
+			if m.Type == guardian.MsgAdd {
+				_ = g.conn.Send(guardian.MsgAdded, e)
+			}
 		}
 	case guardian.MsgRemove:
 		if old := g.entries[id]; old != nil {
@@ -221,7 +224,7 @@ func (d *desk) join(r role) *peer {
 	theirs, err := control.New(file)
 	require.NoError(d.t, err)
 	theirs.AcceptFiles()
-	p := &process{processRecord: processRecord{ID: d.lastID, Role: r, PID: 1 << 22, Started: time.Now()}, spec: roles[r], ctl: ours, ready: true}
+	p := &process{processRecord: processRecord{ID: d.lastID, Role: r, PID: 1 << 22, Started: time.Now()}, spec: roles[r], ctl: ours, ready: true, known: true}
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	require.NoError(d.t, err)
 	p.handover = os.NewFile(uintptr(pair[0]), "hand-over")

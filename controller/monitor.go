@@ -40,7 +40,8 @@ func (c *Controller) monitor(now time.Time) {
 // rates measures what comes in, by reading the buffer's index: no word of the writer is needed for it.
 type rates struct {
 	next    uint64 // entry to read next
-	total   uint64 // payload bytes seen
+	total   uint64 // payload bytes that came in
+	written uint64 // the same with what is stored twice: the transport stream as it came
 	slots   [rateWindow]map[int]uint64
 	slot    int
 	filled  int           // slots measured
@@ -116,6 +117,7 @@ func (r *rates) read(reader *buffer.Reader, info buffer.Info) map[int]uint64 {
 			r.epoch, r.raw = e.Epoch, multiplex(tracks)
 		}
 		bytes[e.Track] += uint64(e.Length)
+		r.written += uint64(e.Length)
 		if e.Track != r.raw {
 			r.total += uint64(e.Length) // what came is counted once
 		}

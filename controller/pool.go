@@ -37,7 +37,7 @@ func (c *Controller) fillPool() {
 	}
 	starting := 0
 	for _, p := range c.processes {
-		if p.Role == roleConnection && !p.ready && p.conn == nil {
+		if p.Role == roleConnection && (!p.ready || !p.known) && p.conn == nil {
 			starting++
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"brume/control"
+	"brume/guardian"
 	"brume/srt"
 )
 
@@ -56,6 +57,7 @@ type processRecord struct {
 	Started time.Time   `json:"started"`
 	Port    string      `json:"port,omitempty"` // key of a listener's port
 	Conn    *connRecord `json:"conn,omitempty"`
+	Began   uint64      `json:"began,omitempty"` // see guardian.Began
 }
 
 func (r *processRecord) key() string { return strconv.FormatUint(r.ID, 10) }
@@ -71,6 +73,7 @@ type process struct {
 	handover *os.File // the listener's end, nil where it has none
 	own      bool     // a child of this process, not of an earlier controller
 	ready    bool     // has said hello
+	known    bool     // the guardian has it in its store, with its number
 	conn     *connection
 	duty     *duty         // that it does, nil for one that is not replaced when it ends
 	hello    srt.Hello     // of a connection process
@@ -92,6 +95,9 @@ const (
 	silentTicks = int(10 * time.Second / monitorInterval) // between two words of one that reports every second
 	muteTicks   = int(time.Second / monitorInterval)      // between the end of its control socket and its own
 )
+
+// killTime is how long a process may take to be gone that was killed.
+const killTime = time.Second
 
 // lastWordsTime bounds the reading of what a process that has ended had still said.
 const lastWordsTime = 250 * time.Millisecond
@@ -141,10 +147,12 @@ func (c *Controller) spawn(r role) (*process, error) {
 		// Where the machine runs out of memory, one connection ends before the server does.
 		_ = os.WriteFile(procPath(p.PID, "oom_score_adj"), []byte(oomScore), 0)
 	}
-	if err := c.store.Put(kindProcess, p.key(), p.processRecord, p.files()...); err != nil {
-		c.log.Error("a process is not in the store and would not outlive this controller", "role", r, "pid", p.PID, "error", err)
-	}
 	c.attend(p)
+	lasting, brief := p.files()
+	if err := c.store.Add(kindProcess, p.key(), p.processRecord, lasting, brief); err != nil {
+		p.kill() // the next controller could not find it
+		return nil, err
+	}
 	return p, nil
 }
 
@@ -177,7 +185,7 @@ func (p *process) fork(argv []string, stderr *os.File, files []*os.File) error {
 	if err != nil {
 		return fmt.Errorf("start %s: %w", argv[0], err)
 	}
-	p.PID = pid
+	p.PID, p.Began = pid, guardian.Began(pid)
 	if pidfd >= 0 {
 		// Not blocking, so that the runtime waits for it without a thread.
 		err = unix.SetNonblock(pidfd, true)
@@ -193,16 +201,16 @@ func (p *process) fork(argv []string, stderr *os.File, files []*os.File) error {
 	return nil
 }
 
-// files are the descriptors in the order of the store.
-func (p *process) files() []*os.File {
-	all := []*os.File{p.ctl.File(), p.pidfd}
+// files are what the store has of a process beside its control socket. The brief ones are of no use to the next guardian: an
+// idle process does not survive it, and what another wrote before it crashes is not worth a place in systemd's store.
+func (p *process) files() (lasting, brief []*os.File) {
 	if p.spec.stderr {
-		all = append(all, p.stderr)
+		brief = append(brief, p.stderr)
 	}
 	if p.spec.handover {
-		all = append(all, p.handover)
+		brief = append(brief, p.handover)
 	}
-	return all
+	return []*os.File{p.pidfd}, brief
 }
 
 // take sets the descriptors that the store held.
@@ -214,7 +222,7 @@ func (p *process) take(files []*os.File) bool {
 	if p.spec.handover {
 		want++
 	}
-	if p.PID == 0 || len(files) != want {
+	if p.PID == 0 || len(files) != want && len(files) != 2 {
 		return false
 	}
 	ctl, err := control.New(files[0])
@@ -222,7 +230,9 @@ func (p *process) take(files []*os.File) bool {
 		return false
 	}
 	p.ctl, p.pidfd = ctl, files[1]
-	files = files[2:]
+	if files = files[2:]; len(files) == 0 {
+		return true
+	}
 	if p.spec.stderr {
 		p.stderr, files = files[0], files[1:]
 	}
@@ -260,6 +270,14 @@ func (p *process) alive() bool {
 	poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
 	n, err := unix.Poll(poll, 0)
 	return err != nil || n == 0
+}
+
+// endNow kills the process and returns when it is gone, or does not die.
+func (p *process) endNow() {
+	p.kill()
+	for end := time.Now().Add(killTime); p.alive() && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+	}
 }
 
 // attend hears what a process says, and its end, until it ends.
@@ -321,7 +339,7 @@ func (c *Controller) sweepProcesses() {
 		p.age++
 		p.quiet++
 		switch {
-		case !p.ready && p.age > startTicks:
+		case (!p.ready || !p.known) && p.age > startTicks:
 			c.putDown(p, faultStart)
 		case p.mute && p.quiet > muteTicks:
 			c.putDown(p, faultMute)

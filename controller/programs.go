@@ -58,9 +58,15 @@ func (conn *connection) moved(now time.Time) (last time.Time) {
 	return last
 }
 
-// mayMap says why a publisher of a stream is refused for the sake of a further stream: another connection publishes it, or it
-// is locked. The cause is empty where nothing is in the way.
-func (c *Controller) mayMap(name string) (cause, string) {
+// mayMap tells whether a publisher of a stream could have all the streams that its programs are mapped to.
+func (c *Controller) mayMap(name string) bool {
+	why, _ := c.mapRefusal(name)
+	return why == ""
+}
+
+// mapRefusal says why a publisher of a stream is refused for the sake of a further stream: another connection publishes it, or
+// it is locked. The cause is empty where nothing is in the way.
+func (c *Controller) mapRefusal(name string) (cause, string) {
 	own := c.streams[name].holder()
 	programs := c.Config.Stream(name).Programs
 	for _, program := range slices.Sorted(maps.Keys(programs)) {
@@ -74,12 +80,6 @@ func (c *Controller) mayMap(name string) (cause, string) {
 		}
 	}
 	return "", ""
-}
-
-// mapsTaken tells whether a publisher of a stream could not have all the streams that its programs are mapped to.
-func (c *Controller) mapsTaken(name string) bool {
-	cause, _ := c.mayMap(name)
-	return cause != ""
 }
 
 // enterMapped makes a publisher that of the further streams, too.
@@ -96,18 +96,19 @@ func (c *Controller) enterMapped(conn *connection) error {
 	return nil
 }
 
-// adoptMapped does the same for a publisher that an earlier controller let in.
-func (c *Controller) adoptMapped(conn *connection) {
+// adoptMapped does the same for a publisher that an earlier controller let in. It tells whether it has all of them; those that
+// it still has are its own until it has ended.
+func (c *Controller) adoptMapped(conn *connection) bool {
+	all := true
 	for i := range conn.Mapped {
 		r := &conn.Mapped[i]
-		s := c.streams[r.Stream]
-		if s == nil || s.ID != r.Buffer || s.publisher != nil {
-			c.closeConnection(conn) // a buffer is no more, or another's
-			return
+		if s := c.adoptPublished(conn, r.Stream, r.Buffer); s != nil {
+			conn.mapped = append(conn.mapped, s)
+		} else {
+			all = false
 		}
-		s.publisher = conn
-		conn.mapped = append(conn.mapped, s)
 	}
+	return all
 }
 
 // feed is what a connection's process is told of its buffers, and the buffers themselves.

@@ -151,7 +151,7 @@ func (c *Controller) tendSource(name string, s *source, now time.Time) {
 		if !s.own && at == nil { // viewers of a stream that is over may make it begin again
 			delete(c.out.sources, name)
 		}
-	case holder != nil || c.mapsTaken(s.stream):
+	case holder != nil || !c.mayMap(s.stream):
 		s.rests(now) // somebody publishes: the source waits for the end of that
 	case s.round.due(now):
 		c.begin(&s.dialer, now)

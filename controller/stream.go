@@ -97,6 +97,9 @@ func (c *Controller) enter(conn *connection, role srt.Role) error {
 // occupy makes a connection the publisher of a stream.
 func (c *Controller) occupy(conn *connection, name string) (*stream, error) {
 	s := c.streams[name]
+	if h := s.holder(); h != nil && h != conn {
+		return nil, fmt.Errorf("the stream %s has a publisher already", name) // two would write into one buffer
+	}
 	if s != nil && (!s.over.IsZero() || s.corrupt) {
 		c.removeStream(s)
 		s = nil

@@ -133,12 +133,18 @@ func (c *Controller) watch(now time.Time) {
 	}
 }
 
-// media counts the bytes that came into the stream that a process publishes or plays, as the controller reads them.
-func (p *process) media() uint64 {
-	if p.conn == nil || p.conn.in == nil {
+// media counts the bytes that came into the streams that a process publishes or plays, as the controller reads them.
+func (p *process) media() (sum uint64) {
+	if p.conn == nil {
 		return 0
 	}
-	return p.conn.in.rates.total
+	if p.conn.in != nil {
+		sum = p.conn.in.rates.written
+	}
+	for _, s := range p.conn.mapped {
+		sum += s.rates.written
+	}
+	return sum
 }
 
 // hung tells of a silent process whether it ought to have been heard: it does not wait for a processor.

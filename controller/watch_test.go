@@ -9,7 +9,9 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"brume/buffer"
 	"brume/config"
+	"brume/media"
 	"brume/srt"
 )
 
@@ -64,6 +66,28 @@ func TestUsageOfAnotherBuffer(t *testing.T) {
 	u := usage{}
 	u.look(now, 0, 1<<30)
 	require.Equal(t, time.Second, u.look(now.Add(time.Second), time.Second, 5), "fewer bytes than before are none")
+}
+
+// TestMediaOfAProcess is all that goes into its streams: the transport stream as it came, and those of further programs.
+func TestMediaOfAProcess(t *testing.T) {
+	d := muxDesk(t)
+	q := d.admitted(1, "publish:mux")
+	require.Zero(t, d.idle().p.media())
+	w, err := buffer.OpenWriter(d.streams["mux"].rw)
+	require.NoError(t, err)
+	w.SetTime(time.Now())
+	require.NoError(t, w.BeginEpoch([]media.Track{{Codec: media.AAC, PID: 257, Config: []byte{0x11, 0x90}}, {Codec: media.MPEGTS}}))
+	require.NoError(t, w.WritePacket(&media.Packet{Track: 0, RandomAccess: true, Payload: make([]byte, 100)}))
+	require.NoError(t, w.WritePacket(&media.Packet{Track: 1, RandomAccess: true, Payload: make([]byte, 188)}))
+	w.Commit()
+	require.NoError(t, w.Close())
+	w, err = buffer.OpenWriter(d.streams["sport"].rw)
+	require.NoError(t, err)
+	writeUnit(w, time.Now(), 1)
+	require.NoError(t, w.Close())
+	d.monitor(time.Now())
+	require.EqualValues(t, 100, d.streams["mux"].rates.total, "what came is counted once")
+	require.EqualValues(t, 100+188+len("unit"), q.p.media())
 }
 
 func TestParseState(t *testing.T) {

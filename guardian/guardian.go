@@ -31,6 +31,7 @@ const (
 	lastBackoff  = time.Second // a dead controller is back within this
 	calm         = 10 * time.Second
 	lastWords    = time.Second
+	tendInterval = time.Second // between two tries of what could not be kept
 )
 
 // Guardian starts Argv as the controller, with its control socket on descriptor 3.
@@ -46,6 +47,8 @@ type Guardian struct {
 	silent  bool // conn has said its last
 	pid     int
 	starts  int
+	heir    bool // it has taken over from another guardian
+	behind  bool // what was taken over may lack the other's last words
 	started time.Time
 	ready   bool
 	exits   chan exit
@@ -67,7 +70,8 @@ type word struct {
 // Run works until ctx ends or the first controller can't start. No process is left when it returns.
 //
 // Under systemd with a descriptor store (FDSTORE in the environment) it keeps its own store there too: when this
-// process dies, its processes go on, and the next one takes over.
+// process dies, its processes go on, and the next one takes over. Those are no children of that one: where no controller is
+// there to end them, they end by themselves when their control sockets close.
 func (g *Guardian) Run(ctx context.Context) error {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return fmt.Errorf("become the reaper of orphans: %w", err)
@@ -85,16 +89,27 @@ func (g *Guardian) Run(ctx context.Context) error {
 	defer g.store.close()
 	defer g.dropConn()
 	defer killAll(g.exits)
-	if err := g.start(); err != nil {
-		return err
+	err := g.start()
+	if err != nil && !g.heir {
+		return err // nothing is served yet
 	}
-	return g.watch(ctx)
+	return g.watch(ctx, err)
 }
 
-func (g *Guardian) watch(ctx context.Context) error {
+func (g *Guardian) watch(ctx context.Context, err error) error {
 	backoff := firstBackoff
 	restart := time.NewTimer(0)
 	<-restart.C
+	retry := func() {
+		restart.Reset(backoff)
+		backoff = min(backoff*2, lastBackoff)
+	}
+	if err != nil {
+		g.Log.Error("can't start the controller", "error", err)
+		retry()
+	}
+	tend := time.NewTicker(tendInterval)
+	defer tend.Stop()
 	var overdue <-chan time.Time
 	done := ctx.Done()
 	for {
@@ -121,21 +136,21 @@ func (g *Guardian) watch(ctx context.Context) error {
 			if done == nil {
 				return nil
 			}
-			if !g.ready && e.status.ExitStatus() == ExitSetup {
+			if !g.ready && !g.heir && e.status.ExitStatus() == ExitSetup {
 				return ErrSetup
 			}
 			if time.Since(g.started) > calm {
 				backoff = firstBackoff
 			}
 			g.Log.Error("the controller has died; streams and viewers go on, starting another", "status", describe(e.status), "in", backoff.String())
-			restart.Reset(backoff)
-			backoff = min(backoff*2, lastBackoff)
+			retry()
 		case <-restart.C:
 			if err := g.start(); err != nil {
 				g.Log.Error("can't start the controller", "error", err)
-				restart.Reset(backoff)
-				backoff = min(backoff*2, lastBackoff)
+				retry()
 			}
+		case <-tend.C:
+			g.store.tend()
 		}
 	}
 }
@@ -150,22 +165,21 @@ func (g *Guardian) start() error {
 	if err != nil {
 		return err
 	}
-	pidfd := -1
 	pid, err := syscall.ForkExec(g.Path, g.Argv, &syscall.ProcAttr{
 		Env:   withoutOwn(g.Env),
 		Files: []uintptr{0, 1, 2, uintptr(fd)},
 		// A group of its own keeps the terminal's interrupt away: the guardian ends the rest in order.
-		Sys: &syscall.SysProcAttr{Setpgid: true, PidFD: &pidfd},
+		Sys: &syscall.SysProcAttr{Setpgid: true},
 	})
 	if err != nil {
 		_ = conn.Close()
 		return fmt.Errorf("start the controller %s: %w", g.Path, err)
 	}
-	g.keepController(pidfd)
-	g.pid, g.conn, g.silent, g.started = pid, conn, false, time.Now()
 	g.starts++
+	g.store.runs(mark{pid, Began(pid), g.starts})
+	g.pid, g.conn, g.silent, g.started = pid, conn, false, time.Now()
 	conn.AcceptFiles()
-	if err := g.store.tell(conn, g.starts); err != nil {
+	if err := g.store.tell(conn, g.starts, g.behind); err != nil {
 		g.Log.Error("the controller did not take the store over; ending it", "error", err)
 		_ = unix.Kill(pid, unix.SIGKILL)
 	}
@@ -190,12 +204,25 @@ func (g *Guardian) hear(w word) {
 	case w.err != nil:
 		g.silent = true
 	case w.m.Type == MsgReady:
-		g.ready = true
+		g.ready, g.behind = true, false
 		g.tellSystemd("READY=1")
 	default:
 		if err := g.store.apply(w.m, w.files); err != nil {
 			g.Log.Error("the store refused an entry", "error", err)
+		} else if w.m.Type == MsgAdd {
+			g.added(w)
 		}
+	}
+}
+
+// added tells the controller that a process is known here, before which it gets no work.
+func (g *Guardian) added(w word) {
+	var e Entry
+	if err := w.m.Decode(&e); err != nil || w.conn != g.conn {
+		return
+	}
+	if err := w.conn.Send(MsgAdded, Entry{Kind: e.Kind, Key: e.Key}); err != nil {
+		g.Log.Debug("the controller does not hear that its process is known", "key", e.Key, "error", err)
 	}
 }
 
@@ -292,68 +319,4 @@ func describe(s unix.WaitStatus) string {
 		return "killed by " + unix.SignalName(s.Signal())
 	}
 	return "exit status " + strconv.Itoa(s.ExitStatus())
-}
-
-// meetSystemd speaks to systemd, where it started this process, and takes over what it kept of one before.
-func (g *Guardian) meetSystemd() error {
-	var err error
-	if g.systemd, err = underSystemd(g.Env, g.Log); err != nil || g.systemd == nil || !keeps(g.Env) {
-		return err
-	}
-	files, err := inherited(g.Env, os.Getpid())
-	if err != nil {
-		return err
-	}
-	g.store.keeper = g.systemd
-	if old := files[controllerName]; old != nil {
-		delete(files, controllerName)
-		endController(old)
-		g.systemd.forget(controllerName)
-		g.starts = 1 // the next one is not the first
-		g.Log.Warn("the guardian before this one has died; taking its processes over")
-	}
-	g.store.restore(files)
-	return nil
-}
-
-func (g *Guardian) partFromSystemd() {
-	if g.systemd != nil {
-		if g.store.keeper != nil {
-			g.systemd.forget(controllerName)
-		}
-		g.systemd.close()
-	}
-}
-
-func (g *Guardian) tellSystemd(state string) {
-	if g.systemd != nil {
-		g.systemd.tell(state)
-	}
-}
-
-// controllerName is what the pidfd of the controller is kept as.
-const controllerName = namePrefix + "controller"
-
-// keepController lets the next guardian end this one's controller, which may hang.
-func (g *Guardian) keepController(pidfd int) {
-	if pidfd < 0 {
-		return
-	}
-	f := os.NewFile(uintptr(pidfd), "pidfd")
-	defer f.Close()
-	if g.store.keeper != nil {
-		g.systemd.forget(controllerName)
-		g.systemd.keep(controllerName, f)
-	}
-}
-
-// endController ends the controller of a guardian that is gone. It ends by itself when it can.
-func endController(pidfd *os.File) {
-	defer pidfd.Close()
-	fd := int(pidfd.Fd())
-	poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-	if n, _ := unix.Poll(poll, int(lastWords.Milliseconds())); n == 0 {
-		_ = unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
-		_, _ = unix.Poll(poll, int(lastWords.Milliseconds()))
-	}
 }

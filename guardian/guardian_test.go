@@ -49,6 +49,11 @@ func guardianMain() int {
 		Path: "/proc/self/exe", Argv: []string{"controller"}, Env: []string{roleEnv + "=controller", playEnv + "=" + os.Getenv(playEnv)},
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	}
+	for _, name := range ownVariables {
+		if v, set := os.LookupEnv(name); set {
+			g.Env = append(g.Env, name+"="+v)
+		}
+	}
 	if os.Getenv(playEnv) == "missing" {
 		g.Path = "/nowhere/at/all"
 	}
@@ -98,6 +103,16 @@ func controllerMain() int {
 	case "crashes":
 		if stored.Starts < 5 {
 			return 3
+		}
+	case "heir":
+		fmt.Println("behind", stored.Behind)
+		show(all)
+		if stored.Starts == 5 {
+			return ExitSetup
+		}
+		if stored.Starts == 6 {
+			_ = c.Ready()
+			return 1
 		}
 	case "store":
 		if stored.Starts == 1 {

@@ -1,180 +1,220 @@
 package guardian
 
 import (
-	"encoding/json"
-	"fmt"
-	"io"
+	"cmp"
+	"errors"
 	"os"
 	"slices"
 	"strconv"
-	"strings"
-
-	"golang.org/x/sys/unix"
 )
 
-// An entry is kept as its files and its record, which is a memory file: "brume.NUMBER.CHANGE.record", and
-// "brume.NUMBER.0" and so on. A new record is kept before the old one is forgotten, so that one of them is always whole.
-const namePrefix = "brume."
+// What outlives the guardian is the store's journal and the lasting files of its entries, each by a name, in systemd's store.
+// systemd compares a new file with all that it has and may be slow over it, so that it is told of as few as possible, and of
+// none that it has already (docs/systemd.md).
 
-// maxRecord bounds a record, in bytes.
-const maxRecord = 64 << 10
+// journalName is the journal's own. No file's name has a capital.
+const journalName = "Journal"
 
-// place is how an entry is kept.
-type place struct {
-	number int // of the entry, never used twice
-	change int // of its record
+// nameBase is of the numbers that are the files' names. They are short since systemd hands all of them over in one variable,
+// see maxNames.
+const nameBase = 36
+
+var errNoRoom = errors.New("systemd has no room for the store's journal")
+
+// keepIn begins to keep what the store has, of an earlier guardian or none, and returns the controller that this one had. With
+// an error the store may still be kept.
+func (s *store) keepIn(k keeper, inherited map[string]*os.File) (*mark, error) {
+	var readErr, err error
+	var items []item
+	if old := inherited[journalName]; old != nil {
+		delete(inherited, journalName)
+		if s.journal, items, readErr = openJournal(old); readErr != nil {
+			k.forget(journalName)
+			_ = old.Close()
+		}
+	}
+	s.keeper = k
+	before := s.restore(items, inherited)
+	if s.journal == nil {
+		if s.journal, err = newJournal(); err == nil && !k.keep(journalName, s.journal.file) {
+			err = errNoRoom
+		}
+		if err != nil {
+			s.keeper = nil
+			return nil, errors.Join(readErr, err)
+		}
+	}
+	return before, errors.Join(readErr, s.rewrite())
 }
 
-func (p place) record() string { return fmt.Sprintf("%s%d.%d.record", namePrefix, p.number, p.change) }
-func (p place) file(i int) string {
-	return fmt.Sprintf("%s%d.%d", namePrefix, p.number, i)
-}
-
-// keptRecord is what the record of an entry says.
-type keptRecord struct {
-	Entry
-	Files int `json:"files"`
-}
-
-// keep keeps a new entry.
-func (s *store) keep(h *Handed) {
-	if s.keeper == nil {
-		return
+// restore makes the entries that the journal tells of, and forgets the files that belong to none.
+func (s *store) restore(items []item, files map[string]*os.File) (before *mark) {
+	last := map[int64]item{}
+	used := func(name string) {
+		if n, err := strconv.ParseInt(name, nameBase, 64); err == nil {
+			s.names = max(s.names, n)
+		}
 	}
-	s.numbers++
-	h.place = place{number: s.numbers}
-	for i, f := range h.Files {
-		s.keeper.keep(h.place.file(i), f)
+	for _, it := range items {
+		last[it.Number] = it
+		s.numbers = max(s.numbers, it.Number)
+		for _, name := range it.Names {
+			used(name)
+		}
 	}
-	s.keepRecord(h)
-}
-
-// keepRecord keeps an entry's record, last: an entry without one is no entry.
-func (s *store) keepRecord(h *Handed) {
-	f, err := recordFile(keptRecord{h.Entry, len(h.Files)})
-	if err != nil {
-		return // no memory is left: nothing would be kept
-	}
-	defer f.Close()
-	s.keeper.keep(h.place.record(), f)
-}
-
-// change keeps an entry's new record.
-func (s *store) change(h *Handed) {
-	if s.keeper == nil {
-		return
-	}
-	old := h.place.record()
-	h.place.change++
-	s.keepRecord(h)
-	s.keeper.forget(old)
-}
-
-// forget forgets an entry.
-func (s *store) forget(h *Handed) {
-	if s.keeper == nil {
-		return
-	}
-	s.keeper.forget(h.place.record())
-	for i := range h.Files {
-		s.keeper.forget(h.place.file(i))
-	}
-}
-
-func recordFile(r keptRecord) (*os.File, error) {
-	b, err := json.Marshal(r)
-	if err != nil {
-		return nil, err
-	}
-	fd, err := unix.MemfdCreate("record", unix.MFD_CLOEXEC)
-	if err != nil {
-		return nil, err
-	}
-	f := os.NewFile(uintptr(fd), "record")
-	if _, err := f.Write(b); err != nil {
-		_ = f.Close()
-		return nil, err
-	}
-	return f, nil
-}
-
-// restore takes over what an earlier guardian kept. What is no whole entry any more is forgotten.
-func (s *store) restore(files map[string]*os.File) {
-	newest := map[int]place{}
 	for name := range files {
-		p, ok := parseRecordName(name)
-		if !ok {
-			continue
-		}
-		s.numbers = max(s.numbers, p.number)
-		if old, known := newest[p.number]; !known || old.change < p.change {
-			newest[p.number] = p
-		}
+		used(name)
 	}
-	numbers := make([]int, 0, len(newest))
-	for n := range newest {
-		numbers = append(numbers, n)
-	}
-	slices.Sort(numbers) // the order of arrival
-	for _, n := range numbers {
-		if h := assemble(newest[n], files); h != nil {
-			id := entryID{h.Kind, h.Key}
-			if old := s.entries[id]; old != nil {
-				// It was being replaced.
-				s.forget(old)
-				closeAll(old.Files)
-			} else {
-				s.order = append(s.order, id)
+	before = last[0].Controller
+	inOrder := slices.SortedFunc(func(yield func(item) bool) {
+		for _, it := range last {
+			if it.Entry != nil && !yield(it) {
+				return
 			}
-			s.entries[id] = h
 		}
+	}, func(a, b item) int { return cmp.Compare(a.Number, b.Number) })
+	for i := range inOrder {
+		h := assemble(&inOrder[i], files)
+		if s.entries[h.id()] == nil {
+			s.order = append(s.order, h.id())
+		}
+		s.entries[h.id()] = h
 	}
 	for name, f := range files {
 		_ = f.Close()
 		s.keeper.forget(name)
 	}
+	return before
 }
 
-// assemble takes the files of one entry out of what was kept.
-func assemble(p place, files map[string]*os.File) *Handed {
-	r, err := readRecord(files[p.record()])
-	if err != nil {
-		return nil
-	}
-	h := &Handed{Entry: r.Entry, place: p}
-	for i := range r.Files {
-		if files[p.file(i)] == nil {
-			return nil
+// assemble takes the files of an entry out of what was kept. An entry is lost where one of them is missing.
+func assemble(it *item, files map[string]*os.File) *Handed {
+	h := &Handed{Entry: *it.Entry, number: it.Number}
+	for _, name := range it.Names {
+		if files[name] == nil {
+			h.Lost = true
 		}
 	}
-	for i := range r.Files {
-		h.Files = append(h.Files, files[p.file(i)])
-		delete(files, p.file(i))
+	if h.Lost {
+		return h
 	}
-	_ = files[p.record()].Close()
-	delete(files, p.record())
+	for _, name := range it.Names {
+		h.Files = append(h.Files, files[name])
+		h.kept = append(h.kept, keptFile{name: name})
+		delete(files, name)
+	}
 	return h
 }
 
-func readRecord(f *os.File) (r keptRecord, err error) {
-	b, err := io.ReadAll(io.NewSectionReader(f, 0, maxRecord))
-	if err != nil {
-		return r, err
+// keep writes what an entry is now. A file for which systemd has no room is tried again.
+func (s *store) keep(h *Handed) {
+	if s.keeper == nil {
+		return
 	}
-	if err := json.Unmarshal(b, &r); err != nil {
-		return r, err
+	delete(s.unkept, h.id())
+	for i := range h.kept {
+		k := &h.kept[i]
+		if k.brief || k.name != "" {
+			continue
+		}
+		name := strconv.FormatInt(s.names+1, nameBase)
+		if !s.keeper.keep(name, h.Files[i]) {
+			s.unkept[h.id()] = true
+			continue
+		}
+		s.names++
+		k.name = name
 	}
-	if r.Files < 0 || r.Files > maxListenFDs {
-		return r, fmt.Errorf("an entry of %d files", r.Files)
-	}
-	return r, nil
+	s.write(h.item())
 }
 
-func parseRecordName(name string) (place, bool) {
-	rest, ok := strings.CutPrefix(name, namePrefix)
-	rest, isRecord := strings.CutSuffix(rest, ".record")
-	number, change, both := strings.Cut(rest, ".")
-	n, err1 := strconv.Atoi(number)
-	c, err2 := strconv.Atoi(change)
-	return place{n, c}, ok && isRecord && both && err1 == nil && err2 == nil && n >= 0 && c >= 0
+// item is what the journal says of the entry.
+func (h *Handed) item() *item {
+	it := &item{Number: h.number, Entry: &h.Entry}
+	for _, k := range h.kept {
+		if !k.brief {
+			it.Names = append(it.Names, k.name)
+		}
+	}
+	return it
+}
+
+// forget forgets an entry.
+func (s *store) forget(h *Handed) {
+	if s.keeper != nil {
+		s.write(&item{Number: h.number})
+		s.release(h)
+	}
+}
+
+// release gives up the files of an entry.
+func (s *store) release(h *Handed) {
+	if s.keeper == nil {
+		return
+	}
+	delete(s.unkept, h.id())
+	for _, k := range h.kept {
+		if k.name != "" {
+			s.keeper.forget(k.name)
+		}
+	}
+}
+
+// tend tries again what could not be kept.
+func (s *store) tend() {
+	if s.keeper == nil {
+		return
+	}
+	for id := range s.unkept {
+		if s.keep(s.entries[id]); s.unkept[id] {
+			break // nor is there room for others
+		}
+	}
+	if s.stale {
+		_ = s.rewrite()
+	}
+}
+
+func (s *store) write(it *item) {
+	if err := s.journal.add(it); err != nil {
+		s.stale = true
+	}
+	if s.journal.grown() {
+		_ = s.rewrite()
+	}
+}
+
+// rewrite makes the journal say all that there is, and no more.
+func (s *store) rewrite() error {
+	var items []item
+	if s.controller != nil {
+		items = append(items, item{Controller: s.controller})
+	}
+	for _, id := range s.order {
+		items = append(items, *s.entries[id].item())
+	}
+	err := s.journal.rewrite(items)
+	s.stale = err != nil
+	return err
+}
+
+// runs notes the controller that the next guardian has to see the end of.
+func (s *store) runs(m mark) {
+	if s.keeper == nil {
+		return
+	}
+	s.controller = &m
+	s.write(&item{Controller: &m})
+}
+
+// endKeeping leaves nothing that the next guardian would take over.
+func (s *store) endKeeping() {
+	if s.keeper == nil {
+		return
+	}
+	s.controller = nil
+	_ = s.journal.rewrite(nil) // at once
+	s.keeper.forget(journalName)
+	_ = s.journal.file.Close()
+	s.keeper = nil
 }

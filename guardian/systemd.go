@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -15,23 +16,40 @@ import (
 
 // keeper keeps descriptors by name where they outlive this process. Neither method waits.
 type keeper interface {
-	keep(name string, f *os.File)
+	keep(name string, f *os.File) bool // false: it has no room
 	forget(name string)
 }
 
 // supervisor is systemd, by its notification protocol (sd_notify(3)): it keeps the descriptors that a service
 // gives it, and hands them to the service's next process (sd_listen_fds(3)).
 type supervisor struct {
-	fd    int
-	log   *slog.Logger
-	queue chan notice
-	done  chan struct{}
+	fd   int
+	path string // of systemd's socket
+	log  *slog.Logger
+	room int // descriptors that may be kept
+	done chan struct{}
+
+	mu     sync.Mutex
+	more   *sync.Cond // there is a notice, or no more to come
+	queue  []*notice
+	closed bool
+	kept   map[string]*notice // what systemd keeps once it has read the queue, see remember
+	names  int                // what LISTEN_FDNAMES would take of them, bytes
+	said   time.Time          // when it was last logged what is wrong
 }
 
 // notice is one datagram. The file is its own.
 type notice struct {
-	text string
+	text string // empty: it need not be sent any more
 	file *os.File
+	sent bool
+}
+
+func (n *notice) drop() {
+	n.text = ""
+	if n.file != nil {
+		_ = n.file.Close()
+	}
 }
 
 const (
@@ -40,8 +58,12 @@ const (
 	storeVariable = "FDSTORE"
 	// noticeTime bounds how long a datagram waits for a systemd that does not read.
 	noticeTime = 5 * time.Second
-	// noticeQueue is room for what a burst of callers changes.
-	noticeQueue = 4096
+	// maxNames bounds what systemd hands over in LISTEN_FDNAMES: Linux has no variable of more than 32 pages (execve(2)).
+	maxNames = 127 << 10
+	// noticePause is between two tries of the same notice.
+	noticePause = 20 * time.Millisecond
+	// sayAgain is between two complaints.
+	sayAgain = time.Minute
 	// firstListenFD is SD_LISTEN_FDS_START.
 	firstListenFD = 3
 	// maxListenFDs bounds what is taken over.
@@ -68,15 +90,19 @@ func underSystemd(env []string, log *slog.Logger) (*supervisor, error) {
 		_ = unix.Close(fd)
 		return nil, fmt.Errorf("speak to systemd at its NOTIFY_SOCKET: %w", err)
 	}
-	s := &supervisor{fd: fd, log: log, queue: make(chan notice, noticeQueue), done: make(chan struct{})}
+	s := &supervisor{fd: fd, path: path, log: log, room: storeSize(env), done: make(chan struct{}), kept: map[string]*notice{}}
+	s.more = sync.NewCond(&s.mu)
 	go s.run()
 	return s, nil
 }
 
-// keeps tells whether the service has a descriptor store.
-func keeps(env []string) bool {
+// storeSize is how many descriptors systemd keeps for the service.
+func storeSize(env []string) int {
 	n, err := strconv.Atoi(lookup(env, storeVariable))
-	return err == nil && n > 0
+	if err != nil {
+		return 0
+	}
+	return max(n, 0)
 }
 
 func lookup(env []string, name string) string {
@@ -100,7 +126,7 @@ func withoutOwn(env []string) []string {
 }
 
 // keep implements keeper.
-func (s *supervisor) keep(name string, f *os.File) {
+func (s *supervisor) keep(name string, f *os.File) bool {
 	fd := -1
 	raw, err := f.SyscallConn()
 	if err == nil {
@@ -108,55 +134,155 @@ func (s *supervisor) keep(name string, f *os.File) {
 	}
 	if err != nil || fd < 0 {
 		s.log.Error("can't duplicate a descriptor for systemd", "name", name, "error", err)
-		return
+		return false
+	}
+	file := os.NewFile(uintptr(fd), name)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.kept) >= s.room || s.names+len(name)+1 > maxNames {
+		_ = file.Close()
+		if s.complains() {
+			s.log.Error("systemd keeps no more descriptors: the newest connections and streams would not outlive a death of the guardian; raise FileDescriptorStoreMax and FDSTORE in the unit",
+				"kept", len(s.kept), "room", s.room, "names", s.names, "names_max", maxNames)
+		}
+		return false
 	}
 	// Not polled: systemd would drop a UDP socket at its first error, and a control socket whose other end is closed but
 	// not read to its end.
-	s.put(notice{"FDSTORE=1\nFDPOLL=0\nFDNAME=" + name, os.NewFile(uintptr(fd), name)})
+	s.remember(name, s.put("FDSTORE=1\nFDPOLL=0\nFDNAME="+name, file))
+	return true
 }
 
-// forget implements keeper.
-func (s *supervisor) forget(name string) { s.put(notice{text: "FDSTOREREMOVE=1\nFDNAME=" + name}) }
+// remember counts what systemd keeps once it has read the notice, which is nil where it has.
+func (s *supervisor) remember(name string, n *notice) {
+	s.kept[name] = n
+	s.names += len(name) + 1
+}
+
+// inherit counts what systemd kept of a process before this one.
+func (s *supervisor) inherit(files map[string]*os.File) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for name := range files {
+		s.remember(name, nil)
+	}
+}
+
+// complains tells whether it is time to say again what is wrong.
+func (s *supervisor) complains() bool {
+	if time.Since(s.said) < sayAgain {
+		return false
+	}
+	s.said = time.Now()
+	return true
+}
+
+// forget implements keeper. What systemd has not been told yet it need not hear.
+func (s *supervisor) forget(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n, known := s.kept[name]
+	if known {
+		delete(s.kept, name)
+		s.names -= len(name) + 1
+	}
+	if n != nil && !n.sent {
+		n.drop()
+		return
+	}
+	s.put("FDSTOREREMOVE=1\nFDNAME="+name, nil)
+}
 
 // tell sends a state, such as READY=1.
-func (s *supervisor) tell(state string) { s.put(notice{text: state}) }
+func (s *supervisor) tell(state string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.put(state, nil)
+}
 
-func (s *supervisor) put(n notice) {
-	select {
-	case s.queue <- n:
-	default:
-		// What is lost here would not survive this process; everything else goes on.
-		s.log.Error("systemd does not read; it does not know of all descriptors any more")
-		closeAll([]*os.File{n.file})
-	}
+func (s *supervisor) put(text string, f *os.File) *notice {
+	n := &notice{text: text, file: f}
+	s.queue = append(s.queue, n)
+	s.more.Signal()
+	return n
 }
 
 // run sends what is queued, in order.
 func (s *supervisor) run() {
 	defer close(s.done)
-	for n := range s.queue {
-		if err := s.send(n); err != nil {
-			s.log.Error("systemd did not take a notice", "error", err)
+	for {
+		s.mu.Lock()
+		for len(s.queue) == 0 && !s.closed {
+			s.more.Wait()
+		}
+		if len(s.queue) == 0 {
+			s.mu.Unlock()
+			return
+		}
+		n := s.queue[0]
+		s.queue[0] = nil
+		s.queue = s.queue[1:]
+		n.sent = true
+		s.mu.Unlock()
+		if n.text != "" {
+			s.send(n)
 		}
 	}
 }
 
-func (s *supervisor) send(n notice) error {
+// send waits for a systemd that does not read, so that it misses nothing, but not at the end.
+func (s *supervisor) send(n *notice) {
+	defer n.drop()
 	var rights []byte
 	if n.file != nil {
-		defer n.file.Close()
 		rights = unix.UnixRights(int(n.file.Fd()))
 	}
-	err := unix.Sendmsg(s.fd, []byte(n.text), rights, nil, unix.MSG_NOSIGNAL)
-	for err == unix.EINTR {
-		err = unix.Sendmsg(s.fd, []byte(n.text), rights, nil, unix.MSG_NOSIGNAL)
+	for {
+		err := unix.Sendmsg(s.fd, []byte(n.text), rights, nil, unix.MSG_NOSIGNAL)
+		switch err {
+		case nil:
+			return
+		case unix.EINTR:
+			continue
+		case unix.EAGAIN, unix.ENOBUFS, unix.ENOMEM, unix.ETOOMANYREFS, unix.ECONNREFUSED, unix.ENOTCONN:
+			// There may be room later, unix(7), or another socket.
+			if s.goesOn(err) {
+				time.Sleep(noticePause)
+				if err == unix.ECONNREFUSED || err == unix.ENOTCONN {
+					_ = unix.Connect(s.fd, &unix.SockaddrUnix{Name: s.path})
+				}
+				continue
+			}
+		default:
+			s.log.Error("systemd does not take a notice", "error", err)
+		}
+		return
 	}
-	return err
+}
+
+// goesOn tells whether a notice is tried again. Where no more are to come, what is queued is dropped with it.
+func (s *supervisor) goesOn(err error) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.complains() {
+		s.log.Error("systemd does not read its notices: what is new would not outlive a death of the guardian", "error", err, "waiting", len(s.queue))
+	}
+	if !s.closed {
+		return true
+	}
+	for _, n := range s.queue {
+		n.drop()
+	}
+	s.queue = nil
+	return false
 }
 
 // close sends what is queued, and ends.
 func (s *supervisor) close() {
-	close(s.queue)
+	s.mu.Lock()
+	s.closed = true
+	s.more.Signal()
+	s.mu.Unlock()
 	<-s.done
 	_ = unix.Close(s.fd)
 }

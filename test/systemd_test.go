@@ -15,9 +15,12 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"brume/test/inspect"
 )
 
-// fakeSystemd does for one service what systemd does: it keeps descriptors by name, and starts the service again with them.
+// fakeSystemd does for one service what systemd does: it keeps descriptors by name, each open file once, and starts the
+// service again with them.
 type fakeSystemd struct {
 	t    *testing.T
 	conn *net.UnixConn
@@ -79,6 +82,8 @@ func (f *fakeSystemd) hear(text string, files []*os.File) {
 		}
 	}
 	switch {
+	case strings.HasPrefix(text, "FDSTORE=1") && len(files) == 1 && f.has(files[0]):
+		_ = files[0].Close()
 	case strings.HasPrefix(text, "FDSTORE=1") && len(files) == 1 && f.kept[name] == nil:
 		f.kept[name] = files[0]
 		f.names = append(f.names, name)
@@ -93,6 +98,16 @@ func (f *fakeSystemd) hear(text string, files []*os.File) {
 			_ = file.Close()
 		}
 	}
+}
+
+// has tells whether an open file is kept already.
+func (f *fakeSystemd) has(file *os.File) bool {
+	for _, kept := range f.kept {
+		if inspect.SameFile(kept, file) {
+			return true
+		}
+	}
+	return false
 }
 
 // environment is what a service's next process is started with, but for LISTEN_PID. The files are the caller's to close.
