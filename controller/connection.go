@@ -97,11 +97,7 @@ func (c *Controller) assign(p *process, conn *connection, a asked) bool {
 	if conn.in != nil {
 		configure.Feed, files = c.feed(conn)
 	}
-	err := c.record(p) // before it has any right
-	if err == nil {
-		err = p.ctl.Send(srt.MsgConfigure, configure, files...)
-	}
-	if err != nil {
+	if err := c.configure(p, configure, files); err != nil {
 		conn.proc, p.conn, p.Conn = nil, nil, nil
 		_ = c.store.Remove(kindProcess, p.key()) // before another has this connection
 		c.log.Warn("a connection process does not take its caller", "pid", p.PID, "error", err)
@@ -114,6 +110,14 @@ func (c *Controller) assign(p *process, conn *connection, a asked) bool {
 	}
 	c.log.Debug("an SRT caller gets a process", "conn", conn.ID, "stream", conn.Stream, "peer", conn.Peer, "pid", p.PID)
 	return true
+}
+
+// configure gives a process its work and the right to what it takes, once the store knows of that.
+func (c *Controller) configure(p *process, work srt.Configure, files []*os.File) error {
+	if err := c.record(p); err != nil {
+		return err
+	}
+	return p.ctl.Send(srt.MsgConfigure, work, files...)
 }
 
 // file is the descriptor of the buffer that a role has a right to.
@@ -288,16 +292,17 @@ func (c *Controller) admit(conn *connection, role srt.Role) {
 		return
 	}
 	conn.Role = role
-	if c.record(conn.proc) != nil {
-		conn.proc.kill()
-		return
-	}
 	c.log.Info("an SRT connection has shown its role", "conn", conn.ID, "stream", conn.Stream, "role", roleName(role), "peer", conn.Peer)
 	c.grant(conn)
 }
 
-// grant hands a connection that has shown its role the buffer of its stream.
+// grant hands a connection that has shown its role, or that this server has made, the buffer of its stream, once the store
+// knows of that. It may be granted again.
 func (c *Controller) grant(conn *connection) {
+	if c.record(conn.proc) != nil {
+		conn.proc.kill()
+		return
+	}
 	feed, files := c.feed(conn)
 	if err := conn.proc.ctl.Send(srt.MsgBuffer, srt.Buffer{Role: conn.Role, Feed: feed}, files...); err != nil {
 		c.putDown(conn.proc, faultBuffer)

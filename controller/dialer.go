@@ -237,10 +237,7 @@ func (c *Controller) hand(p *process, o *pendingCall) {
 	if conn.in != nil {
 		files = append(files, conn.in.file(conn.Role))
 	}
-	err := c.record(p)
-	if err == nil {
-		err = p.ctl.Send(srt.MsgConfigure, configure, files...)
-	}
+	err := c.configure(p, configure, files)
 	_ = o.socket.Close()
 	if err != nil {
 		conn.why = &srt.Failed{Reason: failProcess, Detail: "a process did not take the call"}
@@ -282,10 +279,6 @@ func (c *Controller) callConnected(conn *connection) {
 			conn.why = &srt.Failed{Reason: srt.FailBuffer, Detail: "the stream's buffer can't be made"}
 			c.log.Error("can't open a stream", "stream", k.stream, "error", err)
 			c.closeConnection(conn)
-			return
-		}
-		if c.record(conn.proc) != nil {
-			conn.proc.kill()
 			return
 		}
 		c.grant(conn)
