@@ -96,9 +96,6 @@ const (
 	muteTicks   = int(time.Second / monitorInterval)      // between the end of its control socket and its own
 )
 
-// killTime is how long a process may take to be gone that was killed.
-const killTime = time.Second
-
 // lastWordsTime bounds the reading of what a process that has ended had still said.
 const lastWordsTime = 250 * time.Millisecond
 
@@ -263,21 +260,19 @@ func (p *process) kill() {
 
 // alive tells whether the process has not ended yet. It knows before ended is called.
 func (p *process) alive() bool {
-	fd, err := control.Descriptor(p.pidfd)
-	if err != nil {
-		return true
-	}
-	poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-	n, err := unix.Poll(poll, 0)
-	return err != nil || n == 0
+	return !p.over(0)
 }
 
 // endNow kills the process and returns when it is gone, or does not die.
 func (p *process) endNow() {
 	p.kill()
-	for end := time.Now().Add(killTime); p.alive() && time.Now().Before(end); {
-		time.Sleep(time.Millisecond)
-	}
+	p.over(guardian.EndWait)
+}
+
+// over tells whether the process ends within a time.
+func (p *process) over(within time.Duration) bool {
+	fd, err := control.Descriptor(p.pidfd)
+	return err == nil && guardian.Over(fd, within)
 }
 
 // attend hears what a process says, and its end, until it ends.

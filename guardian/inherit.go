@@ -65,8 +65,8 @@ func Began(pid int) uint64 {
 	return n
 }
 
-// endWait is how long a process may take to be gone that was killed.
-const endWait = time.Second
+// EndWait is how long a process may take to be gone that was killed.
+const EndWait = time.Second
 
 // End ends a process that is no child of this one's, if it is still the one that began then, and returns when it is gone. It
 // has the given time to end by itself. It returns false where it is still there a second after it was killed.
@@ -82,15 +82,15 @@ func End(pid int, began uint64, grace time.Duration) bool {
 	if Began(pid) != began {
 		return true // the number is another's by now
 	}
-	if over(fd, grace) {
+	if Over(fd, grace) {
 		return true
 	}
 	_ = unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
-	return over(fd, endWait)
+	return Over(fd, EndWait)
 }
 
-// over tells whether the process of a pidfd ends within a time.
-func over(pidfd int, within time.Duration) bool {
+// Over tells whether the process of a pidfd ends within a time, 0 for whether it has ended.
+func Over(pidfd int, within time.Duration) bool {
 	poll := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}
 	for end := time.Now().Add(within); ; {
 		n, err := unix.Poll(poll, int(max(time.Until(end).Milliseconds(), 0)))
