@@ -23,6 +23,7 @@ import (
 	"brume/config"
 	"brume/control"
 	"brume/srt"
+	"brume/test/logged"
 )
 
 // running is a controller at work with processes of its own, all of them fakes but http.
@@ -31,7 +32,7 @@ type running struct {
 	t        *testing.T
 	guardian *fakeGuardian
 	ctl      *control.Conn
-	log      *logBuffer
+	log      *logged.Buffer
 	ended    chan error
 }
 
@@ -42,7 +43,7 @@ func runWith(t *testing.T, change func(*config.Config)) *running {
 	t.Helper()
 	leak := goleak.IgnoreCurrent()
 	t.Cleanup(func() { goleak.VerifyNone(t, leak) })
-	r := &running{Controller: testController(programs(t), t.TempDir()), t: t, guardian: newGuardian(t), log: &logBuffer{}, ended: make(chan error, 1)}
+	r := &running{Controller: testController(programs(t), t.TempDir()), t: t, guardian: newGuardian(t), log: &logged.Buffer{}, ended: make(chan error, 1)}
 	change(r.Config)
 	ctl, err := control.New(r.guardian.next())
 	require.NoError(t, err)

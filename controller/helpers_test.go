@@ -1,11 +1,9 @@
 package controller
 
 import (
-	"bytes"
 	"encoding/json"
 	"flag"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -23,6 +21,7 @@ import (
 	"brume/control"
 	"brume/guardian"
 	"brume/srt"
+	"brume/test/logged"
 )
 
 // fakeGuardian keeps the store of one controller after another.
@@ -159,7 +158,7 @@ type desk struct {
 	t        testing.TB
 	guardian *fakeGuardian
 	listener *peer
-	log      *logBuffer
+	log      *logged.Buffer
 }
 
 // peer is the other end of a process.
@@ -177,7 +176,7 @@ func newDesk(t testing.TB) *desk {
 		t.Cleanup(func() { goleak.VerifyNone(t, leak) })
 	}
 	g := newGuardian(t)
-	d := &desk{Controller: testController("/nonexistent", t.TempDir()), t: t, guardian: g, log: &logBuffer{}}
+	d := &desk{Controller: testController("/nonexistent", t.TempDir()), t: t, guardian: g, log: &logged.Buffer{}}
 	file := g.next()
 	ctl, err := control.New(file)
 	require.NoError(t, err)
@@ -394,23 +393,4 @@ func programs(t testing.TB) string {
 		require.NoError(t, os.Symlink(self, filepath.Join(dir, name)))
 	}
 	return dir
-}
-
-type logBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-var _ io.Writer = (*logBuffer)(nil)
-
-func (l *logBuffer) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(b)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }

@@ -13,13 +13,11 @@ import (
 	"brume/control"
 	"brume/guardian"
 	"brume/srt"
+	"brume/test/inspect"
 )
 
 // No two processes write into one buffer: not where a guardian dies at a bad moment, nor where the next controller is
 // configured differently.
-
-// over tells whether a process has ended. It is the test's child, which nobody has collected.
-func (q *peer) over() bool { return state(procPath(q.p.PID, "stat")) == 'Z' }
 
 // publishing is the record of a publisher.
 func publishing(stream string, buffer uint64) *connRecord {
@@ -45,9 +43,9 @@ func TestStoreThatIsBehind(t *testing.T) {
 		l.look(func() {
 			l.adopt(l.held, guardian.Stored{Starts: 2, Behind: behind})
 			for name, q := range doubtful {
-				require.Equal(t, behind, q.over(), name)
+				require.Equal(t, behind, inspect.Ended(t, q.p.PID), name)
 			}
-			require.False(t, publisher.over() || viewer.over())
+			require.False(t, inspect.Ended(t, publisher.p.PID) || inspect.Ended(t, viewer.p.PID))
 			require.Equal(t, "clive", l.streams["live"].publisher.ID)
 		})
 		if !behind {
@@ -66,17 +64,16 @@ func TestStoreThatIsBehind(t *testing.T) {
 func TestLostProcess(t *testing.T) {
 	l := newLegacy(t)
 	l.buffer(100, "live", buffer.Live)
-	start := func() (pid int, over func() bool) {
+	start := func() (pid int) {
 		cmd := exec.Command("sleep", "60")
 		require.NoError(t, cmd.Start())
 		t.Cleanup(func() {
 			_ = cmd.Process.Kill()
 			_ = cmd.Wait()
 		})
-		return cmd.Process.Pid, (&peer{p: &process{processRecord: processRecord{PID: cmd.Process.Pid}}}).over
+		return cmd.Process.Pid
 	}
-	pid, over := start()
-	other, otherOver := start()
+	pid, other := start(), start()
 	put := func(id uint64, pid int, began uint64) {
 		r := processRecord{ID: id, Role: roleConnection, PID: pid, Began: began, Conn: publishing("live", 100)}
 		l.put(kindProcess, r.key(), r)
@@ -87,8 +84,8 @@ func TestLostProcess(t *testing.T) {
 	l.look(func() {
 		l.endLost(l.held)
 		l.adopt(l.held, guardian.Stored{Starts: 2, Behind: true})
-		require.True(t, over())
-		require.False(t, otherOver(), "its number is another's by now")
+		require.True(t, inspect.Ended(t, pid))
+		require.False(t, inspect.Ended(t, other), "its number is another's by now")
 		require.Empty(t, l.processes)
 		require.Nil(t, l.streams["live"].publisher)
 	})
@@ -112,17 +109,17 @@ func TestLostSocket(t *testing.T) {
 	l.held[3].Lost = true
 	l.endLost(l.held)
 	for name, q := range all {
-		require.False(t, q.over(), name)
+		require.False(t, inspect.Ended(t, q.p.PID), name)
 	}
 	l.put(kindSocket, "srt "+l.ports[0].key, nil)
 	l.held[4].Lost = true
 	l.endLost(l.held)
-	require.True(t, all["listener"].over())
+	require.True(t, inspect.Ended(t, all["listener"].p.PID))
 	l.put(kindSocket, "http "+string(l.Config.HTTP.Address), nil)
 	l.held[5].Lost = true
 	l.endLost(l.held)
-	require.True(t, all["http"].over())
-	require.False(t, all["publisher"].over())
+	require.True(t, inspect.Ended(t, all["http"].p.PID))
+	require.False(t, inspect.Ended(t, all["publisher"].p.PID))
 	l.adopted()
 }
 
@@ -164,11 +161,11 @@ func TestProcessOfAnotherGuardian(t *testing.T) {
 	}
 	l.adopted()
 	l.look(func() {
-		require.True(t, idle.over(), "no caller can be handed to it")
+		require.True(t, inspect.Ended(t, idle.p.PID), "no caller can be handed to it")
 		require.Same(t, l.processes[1].conn, l.streams["live"].publisher)
 		require.Empty(t, l.processes[1].lastWords())
 	})
-	require.False(t, publisher.over())
+	require.False(t, inspect.Ended(t, publisher.p.PID))
 }
 
 // TestTwoOfOneBuffer: of two the first stays.
@@ -182,8 +179,8 @@ func TestTwoOfOneBuffer(t *testing.T) {
 	b := l.process(2, roleConnection, publishing("sport", 101))
 	l.look(func() {
 		l.adopt(l.held, guardian.Stored{Starts: 2})
-		require.True(t, b.over())
-		require.False(t, a.over())
+		require.True(t, inspect.Ended(t, b.p.PID))
+		require.False(t, inspect.Ended(t, a.p.PID))
 		require.Equal(t, "clive", l.streams["sport"].publisher.ID)
 	})
 }

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"brume/test/inspect"
 )
 
 // program starts one that ends with the test.
@@ -24,12 +26,6 @@ func program(t *testing.T, name string, args ...string) *exec.Cmd {
 	return c
 }
 
-// ended tells whether a child of the test has ended, which nobody has collected.
-func ended(c *exec.Cmd) bool {
-	stat, _ := os.ReadFile("/proc/" + strconv.Itoa(c.Process.Pid) + "/stat")
-	return strings.Contains(string(stat), ") Z ")
-}
-
 func TestEnd(t *testing.T) {
 	long := program(t, "sleep", "60")
 	began := Began(long.Process.Pid)
@@ -37,9 +33,9 @@ func TestEnd(t *testing.T) {
 	require.True(t, End(long.Process.Pid, began+1, 0), "the number is another's by now")
 	require.True(t, End(long.Process.Pid, 0, 0))
 	require.True(t, End(0, 1, 0))
-	require.False(t, ended(long))
+	require.False(t, inspect.Ended(t, long.Process.Pid))
 	require.True(t, End(long.Process.Pid, began, 0))
-	require.True(t, ended(long))
+	require.True(t, inspect.Ended(t, long.Process.Pid))
 
 	short := program(t, "sh", "-c", "sleep 0.2; exit 7")
 	require.True(t, End(short.Process.Pid, Began(short.Process.Pid), 20*time.Second))
@@ -74,7 +70,7 @@ func TestAHeir(t *testing.T) {
 	g := &stage{t, cmd, bufio.NewScanner(out)}
 	g.expect("start 5", "behind true", "has buffer a 1 first", "start 6", "behind true", "has buffer a 1 first",
 		"start 7", "behind false", "has buffer a 1 first", "ready")
-	require.True(t, ended(old))
+	require.True(t, inspect.Ended(t, old.Process.Pid))
 	g.terminate()
 	g.expect("shutdown", "returned setup=false error=false conn=false children=0")
 	told := map[string]bool{}

@@ -10,13 +10,14 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
+
+	"brume/test/logged"
 )
 
 // notifySocket stands for systemd's.
@@ -98,31 +99,13 @@ func TestARoomThatIsUsedUp(t *testing.T) {
 	s.close()
 }
 
-// lockedLog may be read while it is written.
-type lockedLog struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedLog) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(b)
-}
-
-func (l *lockedLog) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
 // TestSystemdThatDoesNotRead loses nothing of what it is told, and is not waited for at the end.
 func TestSystemdThatDoesNotRead(t *testing.T) {
 	defer goleak.VerifyNone(t)
 	l, path := notifySocket(t)
 	f := textFile("kept")
 	defer f.Close()
-	log := &lockedLog{}
+	log := &logged.Buffer{}
 	s, err := underSystemd([]string{"NOTIFY_SOCKET=" + path, "FDSTORE=100000"}, slog.New(slog.NewTextHandler(log, nil)))
 	require.NoError(t, err)
 	wait := unix.NsecToTimeval((20 * time.Millisecond).Nanoseconds())

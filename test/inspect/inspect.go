@@ -23,6 +23,16 @@ func SameFile(a, b *os.File) bool {
 	return order == 0
 }
 
+// Ended tells whether a child of this process has ended, which nobody has collected: Z in proc_pid_stat(5).
+func Ended(t *testing.T, pid int) bool {
+	t.Helper()
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Contains(string(stat), ") Z ")
+}
+
 // MemoryHas tells whether a process's memory holds a text anywhere.
 func MemoryHas(t *testing.T, pid int, text string) bool {
 	t.Helper()
