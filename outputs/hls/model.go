@@ -15,10 +15,8 @@ import (
 
 // Bounds of what is kept, whatever a buffer says.
 const (
-	maxSegments   = 8192
-	maxParts      = 4096 // of a segment
-	maxDateRanges = 32
-	maxSplice     = 4096 // bytes of a splice_info_section (ANSI/SCTE 35 9.6: 12 bits of length)
+	maxSegments = 8192
+	maxParts    = 4096 // of a segment
 )
 
 var errMarks = errors.New("segment marks make no sense")
@@ -145,21 +143,13 @@ type segment struct {
 	independent                                 bool // the lead track begins with a random access point
 }
 
-// dateRange is a splice command.
-type dateRange struct {
-	seq     uint64
-	epoch   uint64
-	wall    int64
-	section []byte
-}
-
 // model is what playlists are made of. It is built from the entries of a buffer, one after the other; it asks for no
 // time and reads nothing. The same entries make the same model, from wherever it begins.
 type model struct {
 	segments []*segment // complete, numbered without gaps, oldest first
 	running  *segment
 	epoch    *epoch // newest
-	ranges   []dateRange
+	ranges   dateRanges
 	floor    uint64 // media sequence numbers below are not listed any more
 	faults   uint64 // how often marks made no sense
 }
@@ -176,12 +166,12 @@ type mark struct {
 	first    uint64
 	running  *segment
 	part     uint32
-	ranges   int
+	ranges   uint64
 	faults   uint64
 }
 
 func (m *model) mark() mark {
-	k := mark{complete: len(m.segments), running: m.running, ranges: len(m.ranges), faults: m.faults}
+	k := mark{complete: len(m.segments), running: m.running, ranges: m.ranges.changes, faults: m.faults}
 	if k.complete > 0 {
 		k.first = m.segments[0].number
 	}
@@ -221,7 +211,7 @@ func (m *model) add(e *buffer.Entry, tracks func(uint64) ([]media.Track, error),
 	case codec.Kind() == media.Multiplex:
 		return nil // the same once more
 	case codec == media.SCTE35:
-		m.splice(e, payload)
+		m.ranges.add(e, payload)
 	}
 	m.running.add(e)
 	return nil
@@ -281,24 +271,7 @@ func (m *model) prune(tail uint64) {
 	for len(m.segments) > 0 && m.segments[0].first < tail {
 		m.segments = m.segments[1:] // what snapshots share stays as it is
 	}
-	for len(m.ranges) > 0 && m.ranges[0].seq < tail {
-		m.ranges = m.ranges[1:]
-	}
-}
-
-// splice keeps a command for EXT-X-DATERANGE. A splice_null says nothing (ANSI/SCTE 35 9.7.1).
-func (m *model) splice(e *buffer.Entry, payload func() ([]byte, error)) {
-	if e.Length < 15 || e.Length > maxSplice {
-		return
-	}
-	b, err := payload()
-	if err != nil || len(b) < 15 || b[4]&0x80 == 0 && b[13] == 0 {
-		return
-	}
-	if len(m.ranges) == maxDateRanges {
-		m.ranges = m.ranges[1:]
-	}
-	m.ranges = append(m.ranges, dateRange{seq: e.Seq, epoch: e.Epoch, wall: presented(e), section: b})
+	m.ranges.prune(tail)
 }
 
 // presented is the wall clock of an entry's presentation time, Unix nanoseconds.

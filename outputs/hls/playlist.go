@@ -1,7 +1,6 @@
 package hls
 
 import (
-	"encoding/hex"
 	"strconv"
 	"time"
 
@@ -70,7 +69,7 @@ func (s *snapshot) renderMedia(id string, skip bool) []byte {
 	t.add("#EXT-X-DISCONTINUITY-SEQUENCE:")
 	t.number(uint64(list[0].discontinuity))
 	t.line()
-	s.writeDateRanges(t, list[0].wall)
+	s.ranges.write(t, list[0].wall)
 
 	first := 0
 	if skip {
@@ -104,25 +103,6 @@ func (s *snapshot) writeServerControl(t *text, parts bool, target int64) {
 	t.add(",CAN-SKIP-UNTIL=")
 	t.seconds(skipTargets * target)
 	t.line()
-}
-
-// writeDateRanges lists the splice commands since a time. They stand before all segments, where a delta update has them too.
-func (s *snapshot) writeDateRanges(t *text, since int64) {
-	for i := range s.ranges {
-		r := &s.ranges[i]
-		if r.wall < since {
-			continue
-		}
-		t.add(`#EXT-X-DATERANGE:ID="scte35-`)
-		t.number(r.epoch)
-		t.add("-")
-		t.number(r.seq)
-		t.add(`",START-DATE="`)
-		t.time(r.wall)
-		t.add(`",SCTE35-CMD=0x`)
-		t.b = hex.AppendEncode(t.b, r.section)
-		t.line()
-	}
 }
 
 // skippable is the number of segments that a delta update leaves out: those that end before the skip boundary.

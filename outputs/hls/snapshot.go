@@ -34,7 +34,7 @@ type snapshot struct {
 	listed   int        // index of the first that playlists show
 	running  *segment   // a copy, or nil
 	epoch    *epoch     // newest, nil before the first
-	ranges   []dateRange
+	ranges   dateRanges
 
 	superseded chan struct{} // closed when there is a newer one
 	mu         sync.Mutex
@@ -45,7 +45,7 @@ type snapshot struct {
 // has seen listed stays fetchable (RFC 8216 6.2.2), and never again what has left the playlist.
 func (m *model) snapshot(h header) *snapshot {
 	s := &snapshot{
-		header: h, segments: slices.Clip(m.segments), epoch: m.epoch, ranges: slices.Clone(m.ranges),
+		header: h, segments: slices.Clip(m.segments), epoch: m.epoch, ranges: m.ranges.clone(),
 		superseded: make(chan struct{}), pages: map[pageKey]*page{},
 	}
 	if m.running != nil {
