@@ -88,7 +88,6 @@ func (conn *connection) settle() {
 // returns false, and the process is ended, where the process can't take it.
 func (c *Controller) assign(p *process, conn *connection, a asked) bool {
 	conn.proc, p.conn, p.Conn = p, conn, &conn.connRecord
-	p.quiet = 0 // an idle process has nothing to say
 	configure := srt.Configure{
 		Conn: conn.ID, Stream: conn.Stream, Role: conn.Role, DecideMS: decideTime,
 		Passphrase: string(conn.terms.passphrase), Options: conn.terms.options,
@@ -112,8 +111,10 @@ func (c *Controller) assign(p *process, conn *connection, a asked) bool {
 	return true
 }
 
-// configure gives a process its work and the right to what it takes, once the store knows of that.
+// configure gives a process its work and the right to what it takes, once the store knows of that. An idle process has nothing to
+// say, so that its silence counts from here.
 func (c *Controller) configure(p *process, work srt.Configure, files []*os.File) error {
+	p.quiet = 0
 	if err := c.record(p); err != nil {
 		return err
 	}
@@ -183,6 +184,7 @@ func (c *Controller) heardConnection(p *process, m control.Message) error {
 		conn.judged(time.Now())
 	case srt.MsgPrograms:
 		return c.heardPrograms(conn, m)
+	case srt.MsgAlive: // that it was heard is all
 	case srt.MsgFailed:
 		var failed srt.Failed
 		if err := m.Decode(&failed); err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"brume/config"
 	"brume/control"
 	"brume/srt"
 )
@@ -157,7 +158,7 @@ func TestMessagesOfOtherRolesAreMalformed(t *testing.T) {
 	for _, kind := range []string{srt.MsgRequest, srt.MsgListenerStats, srt.MsgVerdict, srt.MsgBuffer, srt.MsgConfigure, "put", "shutdown", "streams"} {
 		require.ErrorIs(t, d.heardConnection(connected.p, control.Message{Type: kind, Body: []byte("{}")}), control.ErrMalformed, kind)
 	}
-	for _, kind := range []string{srt.MsgConnected, srt.MsgDirection, srt.MsgStats, srt.MsgFailed} {
+	for _, kind := range []string{srt.MsgConnected, srt.MsgDirection, srt.MsgStats, srt.MsgAlive, srt.MsgFailed} {
 		require.ErrorIs(t, d.heardConnection(idle.p, control.Message{Type: kind, Body: []byte("{}")}), control.ErrMalformed, kind)
 	}
 	require.ErrorIs(t, d.heardListener(d.listener.p, control.Message{Type: srt.MsgDirection, Body: []byte("{}")}), control.ErrMalformed)
@@ -185,19 +186,36 @@ func TestSilentProcessesAreEnded(t *testing.T) {
 	require.True(t, starting.p.killed)
 }
 
-// An idle process has nothing to say. When it gets a caller its time begins: what it was silent before does not count.
-func TestLongIdleProcessHasTimeForItsCaller(t *testing.T) {
-	d := newDesk(t)
-	q := d.idle()
-	for range silentTicks + 2 {
-		d.says(d.listener, srt.MsgListenerStats, srt.ListenerStats{})
-		d.sweepProcesses()
+// An idle process has nothing to say. When it gets work its time begins: what it was silent before does not count.
+func TestLongIdleProcessHasTimeForItsWork(t *testing.T) {
+	for name, work := range map[string]func(d *desk, q *peer){
+		"a caller": func(d *desk, q *peer) { require.Equal(t, q.p.ID, d.calls(1, "publish:a").Child) },
+		"a call": func(d *desk, q *peer) {
+			d.withCallers("a", config.StreamConfig{Start: config.StartAlways, Source: []config.URL{"srt://127.0.0.1:9"}})
+			d.tendCalls(time.Now())
+			require.NotNil(t, q.p.conn)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDesk(t)
+			q := d.idle()
+			sweep := func(ticks int, alive bool) {
+				for range ticks {
+					d.says(d.listener, srt.MsgListenerStats, srt.ListenerStats{})
+					if alive {
+						d.says(q, srt.MsgAlive, nil)
+					}
+					d.sweepProcesses()
+				}
+			}
+			sweep(silentTicks+2, false)
+			work(d, q)
+			sweep(1, false)
+			require.False(t, q.p.killed, "its handshake has just begun")
+			sweep(2*silentTicks, true)
+			require.False(t, q.p.killed, "it says that it is alive")
+			sweep(silentTicks+1, false)
+			require.True(t, q.p.killed, "it says nothing any more")
+		})
 	}
-	require.Equal(t, q.p.ID, d.calls(1, "publish:a").Child)
-	d.sweepProcesses()
-	require.False(t, q.p.killed, "its handshake has just begun")
-	for range silentTicks + 1 {
-		d.sweepProcesses()
-	}
-	require.True(t, q.p.killed, "and does not go on for ever")
 }

@@ -42,7 +42,8 @@ const (
 	MsgHello     = "hello"     // Hello: started and in its sandbox, or asked to report
 	MsgConnected = "connected" // Connected: libsrt has accepted the caller
 	MsgDirection = "direction" // Direction: the role showed itself
-	MsgStats     = "stats"     // ConnStats, once a second
+	MsgStats     = "stats"     // ConnStats, once a second while it is connected
+	MsgAlive     = "alive"     // once a second while it calls or waits for its caller
 	MsgFailed    = "failed"    // Failed: why it ends
 	MsgLog       = "log"       // Log: a line for the operator
 	MsgPrograms  = "programs"  // Programs: what the transport stream of a publisher holds

@@ -275,6 +275,19 @@ streams:
 	s.requireSecret()
 }
 
+// TestRendezvousTakesItsTime calls a peer that does not come for longer than a silent process may live: the attempt ends when
+// libsrt gives it up, and the next one follows.
+func TestRendezvousTakesItsTime(t *testing.T) {
+	t.Parallel()
+	s := startWith(t, fmt.Sprintf(`
+srt: {rendezvous: [127.0.0.0/8]}
+streams: {met: {start: always, source: ["srt://127.0.0.1:%d?mode=rendezvous&localport=%d&conntimeo=1300"]}}
+`, udpPort(t), udpPort(t)))
+	s.eventually(60*time.Second, "the attempt has ended", func() bool { return len(s.source("met").Failures) > 0 })
+	require.Equal(t, "timeout", s.source("met").LastError.Reason)
+	require.Zero(t, s.metric("brume_process_kills_total", `cause="silent"`))
+}
+
 // TestSourceComesBack has a backup where the first source is dead, and a source that dies and comes back: a viewer
 // stays. A controller that is killed in the middle of a call tries it again.
 func TestSourceComesBack(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"brume/control"
 	"brume/srt"
 	"brume/srt/libsrt"
 
@@ -118,6 +119,11 @@ func TestCallRefused(t *testing.T) {
 		f := get[srt.Failed](c, srt.MsgFailed, nil)
 		require.Equal(t, srt.FailTimeout, f.Reason)
 		require.Zero(t, c.exit(5*time.Second))
+	})
+	t.Run("it says that it is alive meanwhile", func(t *testing.T) {
+		c := calling(t, srt.Configure{Mode: srt.ModeRendezvous, Role: srt.RolePublish}, freePort(t), freePort(t))
+		c.find(srt.MsgAlive, func(control.Message) bool { return true })
+		require.False(t, c.has(srt.MsgFailed))
 	})
 	t.Run("wrong passphrase", func(t *testing.T) {
 		port := freePort(t)

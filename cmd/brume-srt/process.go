@@ -16,7 +16,7 @@ import (
 const (
 	// pairWait is how long the second half of a caller, its socket or its configuration, may take after the first.
 	pairWait = 5 * time.Second
-	// reportInterval is between two statistics of a connection. An idle process has no timer.
+	// reportInterval is between two reports of a process that has work. An idle process has no timer.
 	reportInterval = time.Second
 	// settleReports is after how many of them the media loop's buffers have their size.
 	settleReports = 5
@@ -165,14 +165,16 @@ func (p *process) run() int {
 		if end != nil {
 			return p.finish(end)
 		}
+		if tick == nil && p.configure != nil {
+			ticker := time.NewTicker(reportInterval)
+			defer ticker.Stop()
+			tick = ticker.C
+		}
 		switch {
 		case p.started:
 		case p.configure != nil && (p.caller != nil || p.calls()):
 			p.started = true
 			pair = nil
-			ticker := time.NewTicker(reportInterval)
-			defer ticker.Stop()
-			tick = ticker.C
 			go func() { p.ended <- p.live() }()
 		case pair == nil && (p.configure != nil || p.caller != nil):
 			pair = time.After(pairWait)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"brume/buffer"
+	"brume/control"
 	"brume/inputs/mpegts"
 	"brume/media"
 	"brume/media/ts"
@@ -422,6 +423,15 @@ func TestEndings(t *testing.T) {
 		require.Contains(t, f.Detail, "mss")
 		require.Equal(t, exitInternal, c.exit(3*time.Second))
 	})
+}
+
+// TestAlive: a process that waits for its caller can be told from one that hangs.
+func TestAlive(t *testing.T) {
+	c := spawn(t)
+	get[srt.Hello](c, srt.MsgHello, nil)
+	require.NoError(t, c.control.Send(srt.MsgReport, nil))
+	require.NoError(t, c.control.Send(srt.MsgConfigure, srt.Configure{Role: srt.RolePlay}))
+	c.find(srt.MsgAlive, func(control.Message) bool { return true })
 }
 
 func TestReport(t *testing.T) {

@@ -33,12 +33,16 @@ type counter interface {
 	wake()
 }
 
-// report sends statistics and logs. It never waits: what the controller does not read is dropped.
+// report sends statistics and logs. A process that is not connected yet says that it is alive, so that the controller does not
+// take it for one that hangs. It never waits: what the controller does not read is dropped.
 func (p *process) report() {
 	p.mu.Lock()
 	conn, running := p.conn, p.running
 	p.mu.Unlock()
 	if conn == nil {
+		if p.configure != nil {
+			_ = p.control.Send(srt.MsgAlive, nil)
+		}
 		p.sendLogs()
 		return
 	}
