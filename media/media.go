@@ -107,6 +107,10 @@ type Track struct {
 	Language string `json:"language,omitempty"` // ISO 639-2, three letters, or empty
 	PID      uint16 `json:"pid,omitempty"`      // packet identifier in the source, 0 where it has none
 	Config   []byte `json:"config,omitempty"`   // see Codec
+	// KeyframeDistance is up to how far apart key frames may come, in 90 kHz ticks, where the options that x264 and x265
+	// write into their first picture tell it and scene changes make key frames come earlier; 0: not known. Only inputs
+	// tell it, and a stream buffer does not keep it.
+	KeyframeDistance int64 `json:"-"`
 }
 
 // Packet is one access unit.

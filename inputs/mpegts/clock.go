@@ -103,6 +103,9 @@ func (t *timing) expect() int64 {
 	return last + t.dur
 }
 
+// keyframeDistance is how far apart the encoder lets key frames be, in ticks; 0: not known.
+func (s *stream) keyframeDistance() int64 { return int64(s.interval) * max(s.dur, 0) }
+
 // stamped takes a video unit with the time of its PES, if it has one.
 func (s *stream) stamped(u *unit, t stamp, ok bool, rate float64) error {
 	if !s.usable(u) {

@@ -241,6 +241,7 @@ func (d *Demuxer) announce() error {
 		if s.track >= 0 {
 			tracks = append(tracks, media.Track{
 				Codec: s.given.codec, Language: s.language, PID: s.pid, Config: s.given.config,
+				KeyframeDistance: s.keyframeDistance(),
 			})
 		}
 	}

@@ -22,6 +22,7 @@ type h264Unit struct {
 	pictures int // 2: both fields
 	params   *params
 	rate     float64
+	interval int // see unitInfo
 	idr      bool
 	intra    bool // all slices of the first picture are intra
 	hasSPS   bool
@@ -62,9 +63,11 @@ func (h *h264) look(kind uint8, b []byte) meaning {
 		h.hasPPS = h.hasPPS || kind == h26x.H264PPS && h.pictures == 0
 	case h26x.H264SEI:
 		if h.pictures == 0 {
-			if n, ok := h26x.H264RecoveryPoint(b); ok {
-				h.recovery = int(n) + 1
+			s := h26x.ParseH264SEI(b)
+			if s.Recovery {
+				h.recovery = int(s.RecoveryCount) + 1
 			}
+			h.interval = max(h.interval, s.KeyframeInterval)
 		}
 	case h26x.H264AUD:
 		h.delimit = h.pictures > 0
@@ -146,7 +149,7 @@ func (h *h264) slice(kind uint8, b []byte) meaning {
 }
 
 func (h *h264) close() unitInfo {
-	u := unitInfo{params: h.params, rate: h.rate}
+	u := unitInfo{params: h.params, rate: h.rate, interval: h.interval}
 	headers := h.hasSPS && h.hasPPS
 	switch {
 	case h.pictures == 0:

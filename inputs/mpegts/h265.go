@@ -15,11 +15,12 @@ type h265 struct {
 
 // h265Unit is what is known of the unit at hand.
 type h265Unit struct {
-	picture bool
-	random  bool
-	delimit bool
-	params  *params
-	rate    float64
+	picture  bool
+	random   bool
+	delimit  bool
+	params   *params
+	rate     float64
+	interval int // see unitInfo
 }
 
 func newH265() *h265 { return &h265{} }
@@ -73,7 +74,11 @@ func (h *h265) look(kind uint8, b []byte) meaning {
 			return delimiter
 		}
 		return drop
-	case kind == h26x.H265SEI, kind >= 41 && kind <= 44, kind >= 48 && kind <= 55:
+	case kind == h26x.H265SEI:
+		if !h.picture {
+			h.interval = max(h.interval, h26x.ParseH265SEI(b).KeyframeInterval)
+		}
+	case kind >= 41 && kind <= 44, kind >= 48 && kind <= 55:
 	default:
 		return part
 	}
@@ -130,7 +135,7 @@ func (h *h265) slice(kind uint8, b []byte) meaning {
 }
 
 func (h *h265) close() unitInfo {
-	u := unitInfo{params: h.params, rate: h.rate, random: h.picture && h.random}
+	u := unitInfo{params: h.params, rate: h.rate, interval: h.interval, random: h.picture && h.random}
 	h.h265Unit = h265Unit{}
 	return u
 }

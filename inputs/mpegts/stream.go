@@ -72,6 +72,8 @@ type stream struct {
 	given *params // those of the running epoch
 
 	lastParams *params // those of the last unit
+
+	interval int // of key frames, see unitInfo; told once, with an encoder's first picture
 }
 
 func newStream(d *Demuxer, e element) *stream {

@@ -98,6 +98,9 @@ type unitInfo struct {
 	random bool
 	params *params // nil: those that are needed have not been seen
 	rate   float64 // pictures per second, 0: not known
+	// interval is the longest distance of key frames in pictures, where the unit holds the options of an encoder that
+	// also cuts at scene changes; 0: not known.
+	interval int
 }
 
 func newVideo(s *stream) *video {
@@ -317,6 +320,9 @@ func (v *video) split(whole bool) error {
 func (v *video) give(n int) error {
 	t, ok := v.time()
 	info := v.codec.close()
+	if info.interval > 0 {
+		v.s.interval = info.interval
+	}
 	skip := v.skip
 	from := v.from
 	v.from, v.pic, v.maybe, v.skip = n, n, -1, false

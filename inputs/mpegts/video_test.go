@@ -354,3 +354,24 @@ func TestVideoContent(t *testing.T) {
 		})
 	}
 }
+
+// TestKeyframeDistance: x264 and x265 tell with their first picture how far apart key frames may come.
+func TestKeyframeDistance(t *testing.T) {
+	x264 := "-c:v libx264 -preset veryfast -pix_fmt yuv420p " // ultrafast has no scene cuts
+	for _, c := range []struct {
+		name, args string
+		want       int64
+	}{
+		{"x264's defaults", x264, 10 * media.ClockRate},
+		{"x264 at 50 pictures a second", "-r 50 -g 100 " + x264, 2 * media.ClockRate},
+		{"without scene cuts", x264 + "-sc_threshold 0 -g 50", 0},
+		{"without end", x264 + "-x264-params keyint=infinite", 0},
+		{"x265", "-c:v libx265 -preset ultrafast -pix_fmt yuv420p -x265-params log-level=0:keyint=75:scenecut=40", 3 * media.ClockRate},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r, _ := demux(t, ffmpeg(t, strings.Fields("-f lavfi -i testsrc2=s=320x180:r=25:d=1 "+c.args+" -f mpegts")...), Options{})
+			require.Len(t, r.epochs, 1)
+			require.Equal(t, c.want, r.epochs[0].Tracks[0].KeyframeDistance)
+		})
+	}
+}

@@ -140,39 +140,3 @@ func (h *H264SliceHead) Field(s *H264SPSInfo) (frameNum uint32, field, bottom bo
 	}
 	return frameNum, false, false
 }
-
-// H264RecoveryPoint looks for a recovery point message in an SEI NAL unit (ITU-T H.264
-// D.1.8) and returns its recovery_frame_cnt.
-func H264RecoveryPoint(nal []byte) (frames uint32, ok bool) {
-	if len(nal) < 2 {
-		return 0, false
-	}
-	const recoveryPoint = 6
-	r := NewReader(nal[1:])
-	for range 32 { // messages in one NAL unit; more is not of interest
-		kind, size := seiValue(&r), seiValue(&r)
-		if r.Err() {
-			return 0, false
-		}
-		if kind == recoveryPoint {
-			frames = r.UE()
-			return frames, !r.Err()
-		}
-		r.Skip(8 * size)
-		if r.pos >= len(r.b)-1 { // only the stop bit is left
-			return 0, false
-		}
-	}
-	return 0, false
-}
-
-// seiValue reads payloadType or payloadSize (ITU-T H.264 7.3.2.3.1).
-func seiValue(r *Reader) (v int) {
-	for {
-		b := int(r.Bits(8))
-		v += b
-		if b != 0xFF || r.Err() {
-			return v
-		}
-	}
-}

@@ -77,28 +77,6 @@ func TestH264PPS(t *testing.T) {
 	}
 }
 
-func TestH264RecoveryPoint(t *testing.T) {
-	for _, c := range []struct {
-		name, nal string
-		frames    uint32
-		ok        bool
-	}{
-		{"at once", "060601c480", 0, true},
-		{"two messages", "060102112206014480", 1, true},
-		{"behind another", "06050211220601c480", 0, true},
-		{"later", "0606020a4180", 19, true},
-		{"another message alone", "060502112280", 0, false},
-		{"a size over the end", "0605ffff", 0, false},
-		{"nothing", "06", 0, false},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			frames, ok := H264RecoveryPoint(unhex(t, c.nal))
-			require.Equal(t, c.ok, ok)
-			require.Equal(t, c.frames, frames)
-		})
-	}
-}
-
 const spsH265 = "42010101600000030090000003000003003ca00a080c1f3e595952930bc05a020000030002000003003210"
 
 func TestH265SPS(t *testing.T) {
@@ -117,6 +95,7 @@ func TestH265SPS(t *testing.T) {
 func FuzzParameterSets(f *testing.F) {
 	f.Add(unhex(f, "6764000cacd941419f9f011000000300100000030320f1429960"))
 	f.Add(unhex(f, spsH265))
+	f.Add(optionsSEI(uuidX264, "x264 - core 164 - options: cabac=1 keyint=250 scenecut=40", 6))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if i, err := ParseH264SPS(b); err == nil {
 			require.Positive(t, i.Width)
@@ -143,7 +122,8 @@ func FuzzParameterSets(f *testing.F) {
 		if vps, err := ParseH265VPS(b); err == nil {
 			require.LessOrEqual(t, vps, 15)
 		}
-		H264RecoveryPoint(b)
+		require.Less(t, ParseH264SEI(b).KeyframeInterval, 1<<20)
+		require.GreaterOrEqual(t, ParseH265SEI(b).KeyframeInterval, 0)
 		ParseH264Slice(b)
 	})
 }
