@@ -34,7 +34,7 @@ type Stream struct {
 	Programs      []Program   `json:"programs,omitempty" doc:"Programs of the transport stream that the present publisher sends, else the last; at most 64"`
 	Buffer        *Buffer     `json:"buffer,omitempty" doc:"The stream's buffer; absent when there is none"`
 	Viewers       Viewers     `json:"viewers"`
-	BytesIn       uint64      `json:"bytes_in" doc:"Payload bytes that came in since the buffer was made, of all publishers"`
+	BytesIn       uint64      `json:"bytes_in" doc:"Payload bytes that came in since the buffer was made, of all publishers; in whole transport stream packets where these are kept (raw)"`
 	BytesOut      uint64      `json:"bytes_out" doc:"Payload bytes that went out since the buffer was made, over SRT and HTTP"`
 	Input         *ts.Stats   `json:"input,omitempty" doc:"What the demultiplexer counted of the present publisher, else of the last"`
 	Health        *ts.Health  `json:"health,omitempty" doc:"How well the transport stream of the present publisher, else of the last, keeps the rules of TR 101 290; at most two seconds old"`

@@ -40,8 +40,8 @@ func (c *Controller) monitor(now time.Time) {
 // rates measures what comes in, by reading the buffer's index: no word of the writer is needed for it.
 type rates struct {
 	next    uint64 // entry to read next
-	total   uint64 // payload bytes that came in
-	written uint64 // the same with what is stored twice: the transport stream as it came
+	total   uint64 // payload bytes that came in, each once: in an epoch with the transport stream as it came, that stream alone
+	written uint64 // all that was written, the units of the transport stream and the stream itself
 	slots   [rateWindow]map[int]uint64
 	slot    int
 	filled  int           // slots measured
@@ -84,10 +84,10 @@ func (s *stream) look(now time.Time) {
 	}
 	s.info = info
 	s.rates.slot = (s.rates.slot + 1) % rateWindow
-	if s.rates.total > 0 {
+	s.rates.slots[s.rates.slot] = s.rates.read(s.reader, info)
+	if s.rates.written > 0 {
 		s.rates.filled = min(s.rates.filled+1, rateWindow)
 	}
-	s.rates.slots[s.rates.slot] = s.rates.read(s.reader, info)
 	s.rates.hold(s.reader, info)
 	if stat, err := s.ro.Stat(); err == nil {
 		s.rates.held = stat.Sys().(*syscall.Stat_t).Blocks * 512
@@ -118,8 +118,8 @@ func (r *rates) read(reader *buffer.Reader, info buffer.Info) map[int]uint64 {
 		}
 		bytes[e.Track] += uint64(e.Length)
 		r.written += uint64(e.Length)
-		if e.Track != r.raw {
-			r.total += uint64(e.Length) // what came is counted once
+		if r.raw < 0 || e.Track == r.raw {
+			r.total += uint64(e.Length)
 		}
 		r.next++
 	}

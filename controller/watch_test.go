@@ -86,7 +86,7 @@ func TestMediaOfAProcess(t *testing.T) {
 	writeUnit(w, time.Now(), 1)
 	require.NoError(t, w.Close())
 	d.monitor(time.Now())
-	require.EqualValues(t, 100, d.streams["mux"].rates.total, "what came is counted once")
+	require.EqualValues(t, 188, d.streams["mux"].rates.total, "what came is counted once: its units are in the transport stream")
 	require.EqualValues(t, 100+188+len("unit"), q.p.media())
 }
 
