@@ -33,7 +33,7 @@ type Connection struct {
 	Peer      string          `json:"peer" doc:"Address and port of the other side" example:"192.0.2.7:50000"`
 	Local     string          `json:"local" doc:"Address and port of this side" example:"192.0.2.1:8889"`
 	Stream    string          `json:"stream" example:"live"`
-	Feeds     []string        `json:"feeds,omitempty" doc:"Further streams that programs of its transport stream go to, of a publisher"`
+	Feeds     []string        `json:"feeds" doc:"Further streams that programs of its transport stream go to, of a publisher"`
 	Role      Role            `json:"role" enum:"publish,play,undecided" doc:"undecided: it did not say; its first packet or its silence decides"`
 	Protocol  string          `json:"protocol" enum:"srt"`
 	Direction Direction       `json:"direction" enum:"inbound,outbound" doc:"outbound: the server called"`
@@ -48,7 +48,7 @@ type Connection struct {
 	// BufferErrors counts entries that the buffer refused or that could not be read.
 	BufferErrors uint64 `json:"buffer_errors" doc:"Entries that the buffer refused or that could not be read"`
 
-	Sandbox []string  `json:"sandbox" nullable:"false" doc:"Confinement in force for its process" example:"[\"landlock\",\"seccomp\"]"`
+	Sandbox []string  `json:"sandbox" doc:"Confinement in force for its process" example:"[\"landlock\",\"seccomp\"]"`
 	SRT     *SRT      `json:"srt,omitempty" doc:"Absent until the handshake is finished"`
 	Input   *ts.Stats `json:"input,omitempty" doc:"What the demultiplexer counted, of a publisher"`
 }

@@ -19,7 +19,7 @@ const (
 )
 
 type eventsInput struct {
-	Types       []string `query:"types" enum:"stream.starting,stream.live,stream.offline,stream.removed,connection.connecting,connection.connected,connection.ended,caller.refused,process.restarted,events.missed" doc:"Only events of these types, with commas between them"`
+	Types       []string `query:"types" enum:"stream.starting,stream.live,stream.offline,stream.removed,connection.connecting,connection.connected,connection.ended,caller.refused,process.restarted,events.missed" doc:"Only events of these types: with commas between them, or the parameter repeated"`
 	Stream      string   `query:"stream" doc:"Only events about this stream"`
 	LastEventID string   `header:"Last-Event-ID" doc:"Id of the last event that the client knows: it is told what came after. Browsers send it by themselves"`
 }
@@ -27,9 +27,9 @@ type eventsInput struct {
 // registerEvents adds the stream of events.
 func (h *handlers) registerEvents(a huma.API) {
 	huma.Register(a, huma.Operation{
-		Method: http.MethodGet, Path: "/api/v1/events", OperationID: "streamEvents", Summary: "Events as they happen",
+		Method: http.MethodGet, Path: "/api/v1/events", OperationID: "streamEvents", Summary: "Events as they happen", Tags: []string{"events"},
 		Description: "Server-sent events. The data of each is an Event in JSON; its id and type are repeated in the fields id and event. Lines that begin with a colon are comments.",
-		Errors:      []int{http.StatusUnprocessableEntity, http.StatusServiceUnavailable},
+		Errors:      []int{http.StatusUnprocessableEntity, http.StatusServiceUnavailable, http.StatusMisdirectedRequest},
 		Responses: map[string]*huma.Response{"200": {
 			Description: "Events until the client goes",
 			Content: map[string]*huma.MediaType{"text/event-stream": {

@@ -200,10 +200,17 @@ func block(t *testing.T, r *bufio.Reader) (fields map[string]string) {
 	}
 }
 
+// Types may be listed with commas or by repeating the parameter, as generated clients do.
 func TestEventsOverHTTP(t *testing.T) {
+	for _, types := range []string{"types=stream.live,connection.ended", "types=stream.live&types=connection.ended"} {
+		t.Run(types, func(t *testing.T) { eventsOverHTTP(t, types) })
+	}
+}
+
+func eventsOverHTTP(t *testing.T, types string) {
 	f := newFake()
 	emit(f.events, EventLive, "before")
-	r, res := listen(t, f, "types=stream.live,connection.ended&stream=live", "")
+	r, res := listen(t, f, types+"&stream=live", "")
 	require.Equal(t, http.StatusOK, res.StatusCode)
 	require.Equal(t, "text/event-stream", res.Header.Get("Content-Type"))
 	require.Equal(t, "no-store", res.Header.Get("Cache-Control"))
@@ -251,7 +258,7 @@ func TestEventsOverHTTP(t *testing.T) {
 func TestEventsRefused(t *testing.T) {
 	f := newFake()
 	h := New(f, Options{})
-	for _, query := range []string{"types=stream.life", "type=stream.live", "types=stream.live,x"} {
+	for _, query := range []string{"types=stream.life", "type=stream.live", "types=stream.live,x", "types=stream.live&types=x", "stream=a&stream=b"} {
 		res, _ := do(t, h, http.MethodGet, "/api/v1/events?"+query)
 		require.Equal(t, http.StatusUnprocessableEntity, res.StatusCode, query)
 	}

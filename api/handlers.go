@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"slices"
 	"time"
 
@@ -54,7 +53,7 @@ func (i *hostInput) Resolve(ctx huma.Context) []error {
 // register adds every operation and returns the OpenAPI document.
 func (h *handlers) register(a huma.API) []byte {
 	a.UseMiddleware(func(ctx huma.Context, next func(huma.Context)) {
-		if errs := unknownParameters(ctx); len(errs) > 0 {
+		if errs := readQuery(ctx); len(errs) > 0 {
 			_ = huma.WriteErr(a, ctx, http.StatusUnprocessableEntity, "validation failed", errs...)
 			return
 		}
@@ -87,7 +86,13 @@ func (h *handlers) register(a huma.API) []byte {
 }
 
 func register[I, O any](a huma.API, method, path, id, summary string, f func(context.Context, *I) (*O, error), codes ...int) {
-	op := huma.Operation{Method: method, Path: path, OperationID: id, Summary: summary, Errors: codes}
+	op := huma.Operation{
+		Method: method, Path: path, OperationID: id, Summary: summary, Description: descriptions[id], Tags: []string{tag(path)},
+		Errors: append(codes, http.StatusMisdirectedRequest),
+	}
+	if method != http.MethodGet {
+		op.Errors = append(op.Errors, http.StatusForbidden)
+	}
 	switch method {
 	case http.MethodDelete, http.MethodPut:
 		op.DefaultStatus = http.StatusNoContent
@@ -97,41 +102,22 @@ func register[I, O any](a huma.API, method, path, id, summary string, f func(con
 	huma.Register(a, op, f)
 }
 
-// unknownParameters refuses query parameters that the operation does not have: a filter with
-// a typing error must not answer with everything.
-func unknownParameters(ctx huma.Context) []error {
-	u := ctx.URL()
-	query, err := url.ParseQuery(u.RawQuery)
-	if err != nil {
-		return []error{&huma.ErrorDetail{Location: "query", Message: err.Error()}}
-	}
-	var errs []error
-	for name := range query {
-		if !slices.ContainsFunc(ctx.Operation().Parameters, func(p *huma.Param) bool { return p.In == "query" && p.Name == name }) {
-			errs = append(errs, &huma.ErrorDetail{Location: "query." + name, Message: "unknown query parameter"})
-		}
-	}
-	return errs
-}
-
 func (h *handlers) info(context.Context, *struct{}) (*output[Info], error) {
 	i := h.backend.Info()
 	i.UptimeSeconds = since(&i.Started)
-	if i.SRT == nil {
-		i.SRT = []SRTPort{}
-	}
+	i.SRT = list(i.SRT)
 	return &output[Info]{i}, nil
 }
 
 func (h *handlers) streams(_ context.Context, in *streamsInput) (*output[List[Stream]], error) {
 	all := h.backend.Streams()
 	slices.SortFunc(all, func(a, b Stream) int { return cmp.Compare(a.Name, b.Name) })
-	list := page(all, in.Page)
+	answer := page(all, in.Page)
 	info := h.backend.Info()
-	for i := range list.Items {
-		finish(&list.Items[i], in.host, &info)
+	for i := range answer.Items {
+		finish(&answer.Items[i], in.host, &info)
 	}
-	return &output[List[Stream]]{list}, nil
+	return &output[List[Stream]]{answer}, nil
 }
 
 func (h *handlers) stream(_ context.Context, in *streamInput) (*output[Stream], error) {
@@ -173,11 +159,11 @@ func (h *handlers) connections(_ context.Context, in *connectionsInput) (*output
 	slices.SortFunc(all, func(a, b Connection) int {
 		return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.ID, b.ID))
 	})
-	list := page(all, in.Page)
-	for i := range list.Items {
-		finishConnection(&list.Items[i])
+	answer := page(all, in.Page)
+	for i := range answer.Items {
+		finishConnection(&answer.Items[i])
 	}
-	return &output[List[Connection]]{list}, nil
+	return &output[List[Connection]]{answer}, nil
 }
 
 func (h *handlers) connection(_ context.Context, in *connectionInput) (*output[Connection], error) {
@@ -220,15 +206,14 @@ func finish(s *Stream, host string, info *Info) {
 	s.UptimeSeconds = since(s.LiveSince)
 	s.Viewers.Total = s.Viewers.SRT + s.Viewers.HLS
 	s.Links = links(s.Name, host, info)
-	if s.Tracks == nil {
-		s.Tracks = []Track{}
+	s.Tracks, s.Programs = list(s.Tracks), list(s.Programs)
+	for i := range s.Programs {
+		s.Programs[i].Streams = list(s.Programs[i].Streams)
 	}
 }
 
 func finishConnection(c *Connection) {
-	if c.Sandbox == nil {
-		c.Sandbox = []string{}
-	}
+	c.Sandbox, c.Feeds = list(c.Sandbox), list(c.Feeds)
 }
 
 func since(t *time.Time) float64 {

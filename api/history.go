@@ -44,9 +44,12 @@ func (c Column) MarshalJSON() ([]byte, error) {
 	return append(b, ']'), nil
 }
 
-// Schema implements huma.SchemaProvider.
+// Schema implements huma.SchemaProvider. oapi-codegen can't read the type ["number", "null"] of OpenAPI 3.1; the
+// extension tells it the Go type.
 func (Column) Schema(huma.Registry) *huma.Schema {
-	return &huma.Schema{Type: huma.TypeArray, Items: &huma.Schema{Type: huma.TypeNumber, Nullable: true}}
+	return &huma.Schema{Type: huma.TypeArray, Items: &huma.Schema{
+		Type: huma.TypeNumber, Nullable: true, Extensions: map[string]any{"x-go-type": "*float64"},
+	}}
 }
 
 // Times are the times of a history.

@@ -7,7 +7,7 @@ type Info struct {
 	Version       string    `json:"version" doc:"Version of Brume"`
 	Go            string    `json:"go" doc:"Version of Go that built it" example:"go1.26.8"`
 	LibSRT        LibSRT    `json:"libsrt" doc:"The SRT library of the connection processes"`
-	SRT           []SRTPort `json:"srt" nullable:"false" doc:"SRT ports, in the order of the configuration"`
+	SRT           []SRTPort `json:"srt" doc:"SRT ports, in the order of the configuration"`
 	HTTP          Listener  `json:"http" doc:"Port of HLS and the player pages"`
 	API           Listener  `json:"api" doc:"Port of the API"`
 	Hostname      string    `json:"hostname"`
@@ -33,6 +33,6 @@ type SRTPort struct {
 	Mode       string            `json:"mode" enum:"any,publish,play" doc:"What callers may do"`
 	LatencyMS  int64             `json:"latency_ms" minimum:"0" doc:"Lowest latency, both ways"`
 	Passphrase bool              `json:"passphrase" doc:"Callers have to know a passphrase"`
-	Options    map[string]string `json:"options" nullable:"false" doc:"Options of libsrt"`
-	Networks   []string          `json:"networks" nullable:"false" doc:"Networks that callers may come from; all where there is none"`
+	Options    map[string]string `json:"options" doc:"Options of libsrt"`
+	Networks   []string          `json:"networks" doc:"Networks that callers may come from; all where there is none"`
 }

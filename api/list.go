@@ -2,7 +2,7 @@ package api
 
 // List is one page of a collection.
 type List[T any] struct {
-	Items []T `json:"items" nullable:"false" doc:"One page of the collection"`
+	Items []T `json:"items" doc:"One page of the collection"`
 	Total int `json:"total" minimum:"0" doc:"How many there are on all pages"`
 }
 

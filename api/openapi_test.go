@@ -85,6 +85,43 @@ func TestOpenAPI(t *testing.T) {
 	})
 }
 
+// Only a figure of a history is ever null, where it means "not known". Generators of clients can't read null anywhere
+// else, and a list is never null at all.
+func TestNullIsRare(t *testing.T) {
+	h := New(newFake(), Options{})
+	_, body := do(t, h, http.MethodGet, "/api/openapi.json")
+	var all any
+	require.NoError(t, json.Unmarshal(body, &all))
+	nullable := 0
+	walk(all, func(key string, v any) {
+		schema, _ := v.(map[string]any)
+		if types, _ := schema["type"].([]any); types != nil {
+			require.Equal(t, []any{"number", "null"}, types, key)
+			require.Equal(t, "items", key)
+			nullable++
+		}
+	})
+	require.NotZero(t, nullable)
+	for _, target := range []string{"info", "streams", "connections", "pushes"} {
+		_, body := do(t, h, http.MethodGet, "/api/v1/"+target)
+		require.NotContains(t, string(body), "null")
+	}
+}
+
+// The document says where the server is and that nobody has to log in.
+func TestDocumentNamesServerAndSecurity(t *testing.T) {
+	_, body := do(t, New(newFake(), Options{}), http.MethodGet, "/api/openapi.json")
+	var d struct {
+		Servers  []struct{ URL string }
+		Security []map[string][]string
+	}
+	require.NoError(t, json.Unmarshal(body, &d))
+	require.Len(t, d.Servers, 1)
+	require.Equal(t, "/", d.Servers[0].URL)
+	require.NotNil(t, d.Security)
+	require.Empty(t, d.Security)
+}
+
 // What the API answers is what its document says.
 func TestAnswersFitTheirSchema(t *testing.T) {
 	h := New(newFake(), Options{})

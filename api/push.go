@@ -74,7 +74,7 @@ type Push struct {
 // Source is where a stream is pulled from.
 type Source struct {
 	Start string   `json:"start" enum:"demand,always" doc:"demand: when somebody asks for the stream; always: with the server"`
-	URLs  []string `json:"urls" nullable:"false" doc:"In the order in which they are tried, without their secrets"`
+	URLs  []string `json:"urls" doc:"In the order in which they are tried, without their secrets"`
 	Index int      `json:"index" minimum:"0" doc:"Which of them is called or connected, or comes next"`
 	Call
 }

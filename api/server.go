@@ -4,13 +4,10 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"path"
-	"reflect"
 	"runtime/debug"
 	"strings"
 	"time"
 
-	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humachi"
 	"github.com/go-chi/chi/v5"
 	"github.com/go-chi/chi/v5/middleware"
@@ -70,37 +67,6 @@ func NewServer(h http.Handler, log *slog.Logger) *http.Server {
 		s.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelDebug)
 	}
 	return s
-}
-
-// humaConfig has neither a documentation page, which would load scripts of strangers, nor
-// links to schemas in every answer.
-func humaConfig(version string) huma.Config {
-	return huma.Config{
-		OpenAPI: &huma.OpenAPI{
-			OpenAPI: "3.1.0",
-			Info: &huma.Info{
-				Title:       "Brume",
-				Version:     version,
-				Description: "Streams and connections of a Brume media server. Errors are RFC 9457 problem details. Sizes are in bytes, times in RFC 3339.",
-			},
-			Components: &huma.Components{Schemas: huma.NewMapRegistry("#/components/schemas/", schemaName)},
-		},
-		Formats:       huma.DefaultFormats,
-		DefaultFormat: "application/json",
-	}
-}
-
-// schemaName tells types of other packages from those of this one by their package's name:
-// SRTStats, TSStats.
-func schemaName(t reflect.Type, hint string) string {
-	name := huma.DefaultSchemaNamer(t, hint)
-	for t.Kind() == reflect.Pointer {
-		t = t.Elem()
-	}
-	if pkg, ok := strings.CutPrefix(t.PkgPath(), "brume/"); ok && pkg != "api" {
-		return strings.ToUpper(path.Base(pkg)) + name
-	}
-	return name
 }
 
 func (h *handlers) healthz(w http.ResponseWriter, _ *http.Request) { plain(w, "ok") }

@@ -28,10 +28,10 @@ type Stream struct {
 	LiveSince     *time.Time  `json:"live_since,omitempty" doc:"When the stream became live; a publisher that returns within the resume time does not change it"`
 	UptimeSeconds float64     `json:"uptime_seconds" minimum:"0" doc:"Time since live_since, 0 when it is absent"` // the API fills it in
 	ResumeUntil   *time.Time  `json:"resume_until,omitempty" doc:"Until when viewers are kept for the publisher to return; absent when one is there, or when the stream is over"`
-	Tracks        []Track     `json:"tracks" nullable:"false" doc:"Tracks of the latest epoch, in their order"`
+	Tracks        []Track     `json:"tracks" doc:"Tracks of the latest epoch, in their order"`
 	Raw           bool        `json:"raw" doc:"The transport stream is kept as it came, and SRT viewers get exactly that"`
 	RawBitrate    uint64      `json:"raw_bitrate,omitempty" doc:"Measured bits per second of the transport stream as it came, where it is kept"`
-	Programs      []Program   `json:"programs,omitempty" doc:"Programs of the transport stream that the present publisher sends, else the last; at most 64"`
+	Programs      []Program   `json:"programs" doc:"Programs of the transport stream that the present publisher sends, else the last; at most 64"`
 	Buffer        *Buffer     `json:"buffer,omitempty" doc:"The stream's buffer; absent when there is none"`
 	Viewers       Viewers     `json:"viewers"`
 	BytesIn       uint64      `json:"bytes_in" doc:"Payload bytes that came in since the buffer was made, of all publishers; in whole transport stream packets where these are kept (raw)"`
@@ -56,7 +56,7 @@ type Program struct {
 	Provider string   `json:"provider,omitempty" doc:"Provider of the service"`
 	PMTPID   uint16   `json:"pmt_pid" doc:"Packet identifier of the program's PMT"`
 	Selected bool     `json:"selected" doc:"The stream is made of it"`
-	Streams  []string `json:"streams,omitempty" doc:"All streams that the publisher makes of it"`
+	Streams  []string `json:"streams" doc:"All streams that the publisher makes of it"`
 }
 
 // Track is one track of a stream.

@@ -127,6 +127,14 @@ func TestTwoInstances(t *testing.T) {
 	require.Empty(t, b.stream("live").State)
 }
 
+// TestVersion asks in both ways.
+func TestVersion(t *testing.T) {
+	t.Parallel()
+	flag := run(t, time.Minute, "../bin/brume", "--version")
+	require.Regexp(t, `^brume \S+\n$`, flag)
+	require.Equal(t, flag, run(t, time.Minute, "../bin/brume", "version"))
+}
+
 // TestSetupErrors end the server with a sentence that helps.
 func TestSetupErrors(t *testing.T) {
 	t.Parallel()

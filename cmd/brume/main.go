@@ -23,6 +23,8 @@ type commands struct {
 	Check   checkCommand   `cmd:"" help:"Check a configuration file and say what is wrong with it."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 
+	PrintVersion kong.VersionFlag `name:"version" help:"Print the version."`
+
 	Controller  controllerCommand `cmd:"" hidden:"" help:"Started by serve."`
 	HTTP        httpCommand       `cmd:"" name:"http" hidden:"" help:"Started by the controller."`
 	SRTListener listenerCommand   `cmd:"" name:"srt-listener" hidden:"" help:"Started by the controller."`
@@ -51,7 +53,7 @@ func passOnNothing() {
 func main() {
 	passOnNothing()
 	var c commands
-	ctx := kong.Parse(&c, kong.Name("brume"), kong.UsageOnError(),
+	ctx := kong.Parse(&c, kong.Name("brume"), kong.UsageOnError(), kong.Vars{"version": "brume " + version},
 		kong.Description("A transmuxing media server: SRT in, HLS and SRT out, every connection a process of its own."))
 	err := ctx.Run()
 	switch {

@@ -16,8 +16,8 @@ const (
 type Health struct {
 	OK         bool        `json:"ok" doc:"Nothing is in error now"`
 	Indicators Indicators  `json:"indicators"`
-	PCRs       []HealthPCR `json:"pcrs" nullable:"false" doc:"Clocks of the programs, by PID; at most 16"`
-	PIDs       []HealthPID `json:"pids" nullable:"false" doc:"What came or should have come, by PID; at most 64, without null packets"`
+	PCRs       []HealthPCR `json:"pcrs" doc:"Clocks of the programs, by PID; at most 16"`
+	PIDs       []HealthPID `json:"pids" doc:"What came or should have come, by PID; at most 64, without null packets"`
 	PIDsTotal  int         `json:"pids_total" minimum:"0" doc:"PIDs there are, beyond those listed too"`
 }
 
