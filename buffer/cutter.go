@@ -57,6 +57,8 @@ type cutter struct {
 	spans      []span
 	lead       int
 	fresh      bool      // the next packet is the first of its epoch
+	from       int64     // decoding time from which the running segment counts: of its mark, or where leadIn, of the first lead packet
+	leadIn     bool      // an epoch has begun with other tracks than the lead track
 	epochParts partsMode // parts that the epoch's frame rate allows
 	planned    []int64   // the durations that partLimit was made for
 	partLimit  int64     // a part of the lead track is no longer, ticks; 0: not possible
@@ -89,10 +91,11 @@ func (c *cutter) next(track int, dts int64, random bool) Flags {
 	switch {
 	case c.fresh:
 		c.fresh = false
-		f |= EpochStart | c.startSegment()
+		f |= EpochStart | c.startSegment(dts)
+		c.leadIn = track != c.lead
 	case c.segmentEnds(track, dts, random):
 		c.complete(false)
-		f |= c.startSegment()
+		f |= c.startSegment(dts)
 	case c.partEnds(track, dts):
 		f |= c.startPart()
 	}
@@ -103,6 +106,9 @@ func (c *cutter) next(track int, dts int64, random bool) Flags {
 // put adds a packet to the running segment and part.
 func (c *cutter) put(track int, dts int64, random bool) {
 	s := &c.spans[track]
+	if c.leadIn && track == c.lead {
+		c.from, c.leadIn = dts, false
+	}
 	if !s.inSegment {
 		s.segment, s.inSegment, s.random = dts, true, random
 	}
@@ -141,7 +147,8 @@ func (c *cutter) leadEnd() (dts int64, ok bool) {
 	return c.spans[c.lead].end(), true
 }
 
-func (c *cutter) startSegment() Flags {
+func (c *cutter) startSegment(dts int64) Flags {
+	c.from, c.leadIn = dts, false
 	for i := range c.spans {
 		c.spans[i].inSegment = false
 	}
@@ -201,11 +208,11 @@ func (c *cutter) segmentEnds(track int, dts int64, random bool) bool {
 	}
 	s := &c.spans[track]
 	if track != c.lead {
-		// With a lead track that is silent, someone else has to do it.
-		return s.inSegment && dts+s.pace.longest()-s.segment > c.limit()
+		// While the lead track is silent, another one has to end the segment.
+		return dts+s.pace.longest()-c.from > c.limit()
 	}
 	if !s.inSegment {
-		return false
+		return random && !c.leadIn && dts > c.from
 	}
 	length, expected := dts-s.segment, s.pace.longest()
 	if length <= 0 {
@@ -225,6 +232,15 @@ func (c *cutter) segmentEnds(track int, dts int64, random bool) bool {
 		return true
 	}
 	return c.overdue(dts)
+}
+
+// paused reports whether the source paused for longer than the running segment can last: with the packet of this
+// time in the same epoch, EXTINF would round above TARGETDURATION. Any track that goes on meanwhile ends the segment in time.
+func (c *cutter) paused(track int, dts int64) bool {
+	if c.fresh || !c.timed(track) {
+		return false
+	}
+	return dts-c.from > c.limit()
 }
 
 // overdue tells whether some track would be over the limit at the next packet of the lead track.

@@ -41,8 +41,9 @@ func TestResumeBetweenStores(t *testing.T) {
 func TestResumeWall(t *testing.T) {
 	w, r, rw := newBuffer(t, Options{})
 	require.NoError(t, w.BeginEpoch([]media.Track{videoTrack}))
-	write(t, w, 0, 0, true, nil)
-	write(t, w, 0, 20*media.ClockRate, true, nil)
+	for second := range int64(21) {
+		write(t, w, 0, second*media.ClockRate, true, nil)
+	}
 	w.Commit()
 	require.NoError(t, w.Close())
 	w, err := OpenWriter(rw)
@@ -52,9 +53,9 @@ func TestResumeWall(t *testing.T) {
 	require.NoError(t, w.BeginEpoch([]media.Track{videoTrack}))
 	write(t, w, 0, 77, true, nil)
 	w.Commit()
-	last, err := r.Entry(1)
+	last, err := r.Entry(20)
 	require.NoError(t, err)
-	first, err := r.Entry(2)
+	first, err := r.Entry(21)
 	require.NoError(t, err)
 	require.Equal(t, last.Wall, first.Wall)
 }

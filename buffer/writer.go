@@ -29,6 +29,9 @@ type Writer struct {
 	// inherited: it is the last writer's. It can be ended, not continued: a new publisher has clocks and tracks of its own.
 	inherited bool
 	finished  bool
+	// awaiting: after a pause, the first random access point begins the next epoch. pausedUntil is when packets came again.
+	awaiting    bool
+	pausedUntil int64
 
 	tail, head    uint64 // head runs ahead of what readers see, tail does not
 	published     uint64 // head that readers see
@@ -80,7 +83,8 @@ func (w *Writer) usable() error {
 }
 
 // WritePacket copies one access unit into the buffer. Readers see it after Commit. A decoding time
-// that is not known is taken to be that of the packet before, a presentation time that of decoding.
+// that is not known is taken to be that of the packet before, a presentation time that of decoding. After a pause of all tracks
+// that the running segment can't hold, a new epoch of the same tracks begins at the next random access point.
 //
 // Errors leave the buffer as it was, and the next packet may be written: ErrTooLarge for a payload over a
 // quarter of the data area, ErrTime, ErrTracks, ErrNoEpoch, ErrFinished, ErrClosed.
@@ -108,6 +112,12 @@ func (w *Writer) WritePacket(p *media.Packet) error {
 	if dts > maxTicks || dts < -maxTicks || pts > maxTicks || pts < -maxTicks {
 		return fmt.Errorf("%w: DTS %d, PTS %d", ErrTime, dts, pts)
 	}
+	if w.resumes(p, dts) {
+		w.pending = true
+	}
+	if w.awaiting && !w.pending && w.cutter.timed(p.Track) {
+		return nil
+	}
 	if w.pending {
 		w.beginEpoch(dts)
 	}
@@ -126,6 +136,24 @@ func (w *Writer) WritePacket(p *media.Packet) error {
 	return nil
 }
 
+// resumes reports whether a packet begins a new epoch of the same tracks, after a pause that the running segment
+// can't hold: the first random access point of the lead track. Packets before it are left out, for as long as a segment may
+// last at most. What has no times of its own, data and the multiplex, stays in the epoch before.
+func (w *Writer) resumes(p *media.Packet, dts int64) bool {
+	if w.pending || !w.cutter.timed(p.Track) {
+		return false
+	}
+	if !w.awaiting {
+		if !w.cutter.paused(p.Track, dts) {
+			return false
+		}
+		w.awaiting, w.pausedUntil = true, dts
+	}
+	random := p.Track == w.cutter.lead && (p.RandomAccess || w.cutter.kinds[p.Track] != media.Video)
+	waited := dts - w.pausedUntil
+	return random || waited < 0 || waited > w.cutter.max
+}
+
 // beginEpoch opens the pending epoch with the decoding time of its first packet.
 func (w *Writer) beginEpoch(dts int64) {
 	if w.open {
@@ -134,7 +162,7 @@ func (w *Writer) beginEpoch(dts int64) {
 	if w.epoch != 0 {
 		w.discontinuity++
 	}
-	w.pending, w.open, w.inherited = false, true, false
+	w.pending, w.open, w.inherited, w.awaiting = false, true, false, false
 	w.epoch = max(uint64(w.now), w.epoch+1, w.floor+1)
 	w.cutter.begin(w.tracks)
 	w.clock.begin(w.now, w.lastWall, dts)

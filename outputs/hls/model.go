@@ -138,9 +138,12 @@ type segment struct {
 	bytes         int64  // payload of all tracks
 	tsBytes       int64  // of the transport stream, about
 
-	leadStart, leadLast, leadPrevious, leadStop int64 // of the lead track, carried in fMP4 or not
-	leadSamples                                 int
-	independent                                 bool // the lead track begins with a random access point
+	leadLast, leadPrevious int64 // decoding times of the lead track, carried in fMP4 or not; ticks
+	leadSamples            int
+	opens                  bool  // it is the first of its epoch
+	start                  int64 // decoding time from which it counts, ticks
+	length                 int64 // from mark to mark, ticks; of all renditions. Known when complete
+	independent            bool  // the lead track begins with a random access point
 }
 
 // model is what playlists are made of. It is built from the entries of a buffer, one after the other; it asks for no
@@ -245,7 +248,7 @@ func (m *model) begin(e *buffer.Entry, tracks func(uint64) ([]media.Track, error
 	}
 	m.running = &segment{
 		number: e.Segment, epoch: m.epoch, discontinuity: e.Discontinuity, first: e.Seq, parted: e.Has(buffer.PartStart),
-		wall: e.Wall, partFirst: e.Seq, spans: make([]span, len(m.epoch.lanes)),
+		wall: e.Wall, start: e.DTS, opens: e.Has(buffer.EpochStart), partFirst: e.Seq, spans: make([]span, len(m.epoch.lanes)),
 	}
 	return nil
 }
@@ -257,12 +260,60 @@ func (m *model) complete(e *buffer.Entry) {
 		return
 	}
 	s.endPart(e)
-	s.leadStop = s.leadLast + lastDuration(e, s, s.epoch.lead, true, s.leadPrevious, 0, media.ClockRate/25)
+	s.length = s.lengthUntil(e)
 	s.complete, s.end = true, e.Seq
 	m.running = nil
 	m.segments = append(m.segments, s)
 	if n := len(m.segments) - maxSegments; n > 0 {
 		m.segments = m.segments[n:]
+	}
+}
+
+// lengthUntil is how long the segment lasts in every rendition, in ticks: from mark to mark. The first segment of an epoch begins
+// with the lead track, whatever comes before it. At the end of the epoch the last packet lasts as long as the one before it.
+func (s *segment) lengthUntil(next *buffer.Entry) int64 {
+	start, stop := s.start, next.DTS
+	if !s.continues(next) {
+		stop = start
+		if s.leadSamples > 0 {
+			stop = s.leadLast + s.lastOfLead()
+		} else {
+			for i := range s.spans {
+				if s.spans[i].samples > 0 {
+					stop = max(stop, s.spans[i].stop)
+				}
+			}
+		}
+	}
+	return min(max(stop-start, 0), math.MaxInt32)
+}
+
+// continues reports whether the epoch goes on at a mark, so that its time tells how long what is before it lasts.
+func (s *segment) continues(mark *buffer.Entry) bool {
+	return mark.Epoch == s.epoch.id && !mark.Has(buffer.EpochEnd)
+}
+
+// lastOfLead is how long the last packet of the lead track lasts where nothing follows it, in ticks.
+func (s *segment) lastOfLead() int64 {
+	if i := slices.IndexFunc(s.epoch.lanes, func(l lane) bool { return l.lead }); i >= 0 {
+		l := &s.epoch.lanes[i]
+		return l.unfollowed(s.leadPrevious)
+	}
+	if s.leadPrevious > 0 {
+		return s.leadPrevious
+	}
+	return media.ClockRate / 25
+}
+
+// unfollowed is how long a sample lasts that no other follows, in ticks; previous is the duration of the one before, 0 when not known.
+func (l *lane) unfollowed(previous int64) int64 {
+	switch {
+	case !l.video && l.params.FrameDuration > 0:
+		return l.params.FrameDuration
+	case previous > 0:
+		return previous
+	default:
+		return l.nominal()
 	}
 }
 
@@ -287,7 +338,10 @@ func (s *segment) add(e *buffer.Entry) {
 	s.tsBytes += (int64(e.Length) + 19 + 183) / 184 * 188
 	if e.Track == s.epoch.lead {
 		if s.leadSamples == 0 {
-			s.leadStart, s.independent = e.DTS, e.Has(buffer.RandomAccess)
+			s.independent = e.Has(buffer.RandomAccess)
+			if s.opens {
+				s.start = e.DTS
+			}
 		} else if d := e.DTS - s.leadLast; d > 0 {
 			s.leadPrevious = d
 		}
@@ -326,30 +380,24 @@ func (s *segment) endPart(next *buffer.Entry) {
 			continue
 		}
 		p.has = false
-		d := lastDuration(next, s, l.track, l.video, p.previous, l.params.FrameDuration, l.nominal())
+		d := l.lastDuration(next, s, p)
 		p.open.end, p.open.stop = next.Seq, max(p.last, p.open.start)+d
 		p.stop = p.open.stop
 		p.parts = append(p.parts, p.open)
 	}
 }
 
-// lastDuration is how long the last sample before a mark lasts, in ticks. For video that is up to the next packet, if the mark sits on
-// it, for audio the length of a frame. Else, and where the epoch ends, it is as long as the sample before it. Nothing but
-// the segment and the mark counts, so that it comes out the same whenever it is asked.
-func lastDuration(next *buffer.Entry, s *segment, track int, video bool, previous, frame, nominal int64) int64 {
-	const longest = math.MaxInt32
-	if video && track == s.epoch.lead && next.Track == track && next.Epoch == s.epoch.id {
-		last := s.leadLast
-		if d := next.DTS - last; d > 0 {
-			return min(d, longest)
+// lastDuration is how long the last sample before a mark lasts, in ticks. A picture of the lead track lasts until the mark, where that
+// belongs to the same epoch: the next picture sits there, or else the track is silent and the picture stays. An audio frame lasts
+// what its codec says. Nothing but the segment and the mark counts, so that the result is the same whenever it is asked for.
+func (l *lane) lastDuration(next *buffer.Entry, s *segment, p *span) int64 {
+	d := l.unfollowed(p.previous)
+	if l.video && l.lead && s.continues(next) {
+		if until := next.DTS - p.last; next.Track == l.track && until > 0 {
+			d = until
+		} else {
+			d = max(d, until)
 		}
 	}
-	switch {
-	case !video && frame > 0:
-		return min(frame, longest)
-	case previous > 0:
-		return min(previous, longest)
-	default:
-		return nominal
-	}
+	return min(d, math.MaxInt32)
 }

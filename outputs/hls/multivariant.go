@@ -255,7 +255,7 @@ func (s *snapshot) renderMultivariantTS() []byte {
 			v.codecs = append(v.codecs, l.params.CodecString)
 		}
 	}
-	v.rate = s.measure(func(g *segment) (int64, int64) { return g.tsBytes, g.duration() })
+	v.rate = s.measure(func(g *segment) (int64, int64) { return g.tsBytes, g.length })
 	v.write(t)
 	return t.b
 }

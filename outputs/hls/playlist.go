@@ -96,7 +96,11 @@ func (s *snapshot) writeServerControl(t *text, parts bool, target int64) {
 		t.line()
 		return
 	}
-	t.add("#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK=")
+	t.add("#EXT-X-SERVER-CONTROL:")
+	if s.blocks() {
+		t.add("CAN-BLOCK-RELOAD=YES,")
+	}
+	t.add("PART-HOLD-BACK=")
 	t.seconds(3 * s.partTarget)
 	t.add(",HOLD-BACK=")
 	t.seconds(3 * target)
@@ -118,19 +122,15 @@ func (s *snapshot) skippable(id string, list []*segment, target int64) int {
 		if after >= boundary {
 			return i + 1
 		}
-		after += s.listedDuration(list[i], id)
+		after += s.listedDuration(list[i])
 	}
 	return 0
 }
 
-// listedDuration is the EXTINF of a segment in ticks. It is never one that would round above TARGETDURATION: a pause of
-// the source, which a segment's last packet is taken to last through, does not count in full.
-func (s *snapshot) listedDuration(g *segment, id string) int64 {
-	d := g.duration()
-	if p := g.span(id); p != nil && p.samples > 0 {
-		d = p.stop - p.start
-	}
-	return min(max(d, 0), int64(s.targetDuration)*media.ClockRate+media.ClockRate/2-1)
+// listedDuration is the EXTINF of a segment in ticks, the same in all renditions. The writer's marks keep it from rounding above
+// TARGETDURATION; the bound holds whatever the marks say.
+func (s *snapshot) listedDuration(g *segment) int64 {
+	return min(g.length, int64(s.targetDuration)*media.ClockRate+media.ClockRate/2-1)
 }
 
 // mediaWriter writes the segments of a media playlist.
@@ -149,10 +149,10 @@ type mediaWriter struct {
 func (w *mediaWriter) segments(list []*segment, first int) {
 	var left int64 // from here to the end of the playlist
 	for _, g := range list {
-		left += w.s.listedDuration(g, w.id)
+		left += w.s.listedDuration(g)
 	}
 	for i, g := range list {
-		d := w.s.listedDuration(g, w.id)
+		d := w.s.listedDuration(g)
 		left -= d
 		if i < first {
 			w.previous = g

@@ -159,7 +159,7 @@ func TestDurations(t *testing.T) {
 		}
 		require.InDelta(t, c.length, end, 8000)
 	}
-	require.EqualValues(t, media.ClockRate, n.segments[3].duration())
+	require.EqualValues(t, media.ClockRate, n.segments[3].length)
 }
 
 // Where pictures last differently, the last one of a part lasts until the mark. At the end of an epoch it lasts as long as the one before.

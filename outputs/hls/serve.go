@@ -30,9 +30,9 @@ const (
 	typeTS       = "video/mp2t"
 )
 
-// reportTargets is after how many target durations a request for what does not come is given up
-// (draft-pantos-hls-rfc8216bis 6.2.5.2).
-const reportTargets = 3
+// holdHalves is after how many halves of a target duration a request for what does not come is answered. A server may
+// wait for three whole ones (draft-pantos-hls-rfc8216bis 6.2.5.2), but players give up before.
+const holdHalves = 3
 
 // failure is an answer that is an error.
 type failure struct {
@@ -158,7 +158,7 @@ func (s *Stream) wait(ctx context.Context, patience func(*snapshot) time.Duratio
 }
 
 func stallTime(s *snapshot) time.Duration {
-	return media.Duration(int64(reportTargets*max(s.targetDuration, 1)) * media.ClockRate)
+	return media.Duration(holdHalves * int64(max(s.targetDuration, 1)) * media.ClockRate / 2)
 }
 
 // playlist finds the playlist to answer with, when its time has come.
@@ -190,21 +190,17 @@ func (s *Stream) playlist(ctx context.Context, t *target, u *url.URL) (*page, er
 	if err != nil {
 		return nil, err
 	}
-	if !blocking || t.id == tsID || snap.partTarget == 0 {
+	if !blocking || t.id == tsID || !snap.blocks() {
 		return snap.page(k), nil
 	}
 	if number > snap.last()+2 && !snap.closed {
 		return nil, errAbsurd
 	}
 	snap, err = s.wait(ctx, stallTime, errStalled, func(n *snapshot) (bool, error) {
-		if !n.playable() {
-			return false, nil
-		}
-		return n.closed || n.reached(t.id, number, part), nil
+		return n.playable() && (!n.blocks() || n.reached(t.id, number, part)), nil
 	})
-	if errors.Is(err, errStalled) && snap.ended && snap.playable() {
-		// Between two publishers nothing can come. Players give up after some errors, but not after a playlist
-		// that has not changed.
+	if errors.Is(err, errStalled) && snap.playable() {
+		// Players give up after some errors, but not after a playlist that has not changed.
 		err = nil
 	}
 	if err != nil {
@@ -213,15 +209,15 @@ func (s *Stream) playlist(ctx context.Context, t *target, u *url.URL) (*page, er
 	return snap.page(k), nil
 }
 
-// directives reads _HLS_msn and _HLS_part; part is -1 where it is not given.
+// directives reads _HLS_msn and _HLS_part. A part that is not given is the first one: Safari asks so for low-latency
+// playlists.
 func directives(q url.Values) (msn uint64, part int64, blocking bool, err error) {
-	part = -1
 	m, p := q.Get("_HLS_msn"), q.Get("_HLS_part")
 	if m == "" {
 		if p != "" {
 			return 0, 0, false, errAbsurd
 		}
-		return 0, part, false, nil
+		return 0, 0, false, nil
 	}
 	if msn, err = strconv.ParseUint(m, 10, 62); err != nil {
 		return 0, 0, false, errAbsurd

@@ -63,8 +63,8 @@ func (m *model) snapshot(h header) *snapshot {
 		half = min(half, media.Ticks(time.Duration(s.segments[n-1].wall-s.segments[0].wall))/2)
 	}
 	s.listed = n - 1
-	for sum := s.segments[n-1].duration(); s.listed > 0; s.listed-- {
-		if sum += s.segments[s.listed-1].duration(); sum > half || s.segments[s.listed-1].number < m.floor {
+	for sum := s.segments[n-1].length; s.listed > 0; s.listed-- {
+		if sum += s.segments[s.listed-1].length; sum > half || s.segments[s.listed-1].number < m.floor {
 			break
 		}
 	}
@@ -84,7 +84,7 @@ func (s *snapshot) playable() bool {
 		return false
 	}
 	for _, g := range s.list() {
-		if g.epoch.lead >= 0 && g.duration() > 0 {
+		if g.epoch.lead >= 0 && g.length > 0 {
 			return true
 		}
 	}
@@ -135,10 +135,13 @@ func (s *snapshot) findEpoch(id uint64) *epoch {
 	return nil
 }
 
-// reached tells whether a playlist has a segment, or with a part that part (draft-pantos-hls-rfc8216bis 6.2.5.2).
+// blocks reports whether media playlists of fMP4 can wait for what is asked for: they have parts, and somebody writes.
+func (s *snapshot) blocks() bool { return s.partTarget > 0 && !s.ended }
+
+// reached reports whether a playlist has a part of a segment (draft-pantos-hls-rfc8216bis 6.2.5.2).
 func (s *snapshot) reached(id string, number uint64, part int64) bool {
 	last := s.last()
-	if number == last && part >= 0 {
+	if number == last {
 		if g := s.segments[len(s.segments)-1]; part >= int64(len(s.parts(g, id))) {
 			number, part = number+1, 0 // counts as the first of the next segment
 		}
@@ -146,7 +149,7 @@ func (s *snapshot) reached(id string, number uint64, part int64) bool {
 	if number <= last {
 		return true
 	}
-	return part >= 0 && s.running != nil && s.running.number == number && part < int64(len(s.parts(s.running, id)))
+	return s.running != nil && s.running.number == number && part < int64(len(s.parts(s.running, id)))
 }
 
 // parts are those of a segment that are listed. One that is longer than PART-TARGET, because a packet came later than the writer
@@ -194,20 +197,6 @@ func (g *segment) span(id string) *span {
 		return &g.spans[i]
 	}
 	return nil
-}
-
-// duration is that of the lead track, or where it has no samples of the longest rendition; ticks.
-func (g *segment) duration() int64 {
-	if g.leadSamples > 0 {
-		return max(g.leadStop-g.leadStart, 0)
-	}
-	var d int64
-	for i := range g.spans {
-		if g.spans[i].samples > 0 {
-			d = max(d, g.spans[i].stop-g.spans[i].start)
-		}
-	}
-	return d
 }
 
 // pageKey names a playlist.

@@ -1,0 +1,71 @@
+package buffer
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"brume/media"
+)
+
+// entries are all that a buffer holds.
+func entries(t *testing.T, r *Reader) (all []Entry) {
+	t.Helper()
+	tail, head := r.Bounds()
+	for seq := tail; seq < head; seq++ {
+		e, err := r.Entry(seq)
+		require.NoError(t, err)
+		all = append(all, e)
+	}
+	return all
+}
+
+// TestPause checks that an epoch ends with a pause that the running segment can't hold, that the next one begins at a random access
+// point of the picture, and that the transport stream as it came loses nothing.
+func TestPause(t *testing.T) {
+	const second = int64(media.ClockRate)
+	w, r, _ := newBuffer(t, Options{})
+	require.NoError(t, w.BeginEpoch([]media.Track{videoTrack, audioTrack, multiplexTrack}))
+	picture := func(dts int64, random bool) { write(t, w, 0, dts, random, nil) }
+	for n := range int64(10) { // GOPs of 1 s, pictures of 200 ms
+		picture(n*second/5, n%5 == 0)
+		write(t, w, 1, n*second/5, true, nil)
+	}
+	// 3 s later, in the middle of a GOP.
+	picture(5*second, false)
+	write(t, w, 1, 5*second, true, nil)
+	write(t, w, 2, 5*second, true, nil)
+	write(t, w, 1, 5*second+second/5, true, nil)
+	picture(5*second+second/5, true)
+	write(t, w, 1, 5*second+2*second/5, true, nil)
+	w.Commit()
+	all := entries(t, r)
+	require.Len(t, all, 23, "what came between the pause and the random access point is left out")
+	require.Equal(t, 2, all[20].Track, "except the multiplex")
+	require.Equal(t, all[0].Epoch, all[20].Epoch)
+	require.True(t, all[21].Has(EpochStart|SegmentStart|RandomAccess))
+	require.Equal(t, 0, all[21].Track)
+	require.Equal(t, 5*second+second/5, all[21].DTS)
+	require.Equal(t, all[20].Discontinuity+1, all[21].Discontinuity)
+	tracks, err := r.Tracks(all[21].Epoch)
+	require.NoError(t, err)
+	require.Len(t, tracks, 3, "the same tracks")
+}
+
+// TestPauseWithoutRandomAccess checks that packets are left out for as long as a segment may last, not longer.
+func TestPauseWithoutRandomAccess(t *testing.T) {
+	const second = int64(media.ClockRate)
+	w, r, _ := newBuffer(t, Options{})
+	require.NoError(t, w.BeginEpoch([]media.Track{videoTrack, audioTrack}))
+	for n := range int64(10) {
+		write(t, w, 0, n*second/5, n%5 == 0, nil)
+		write(t, w, 1, n*second/5, true, nil)
+	}
+	for n := int64(25); n < 100; n++ {
+		write(t, w, 1, n*second/5, true, nil)
+	}
+	w.Commit()
+	all := entries(t, r)
+	require.True(t, all[20].Has(EpochStart))
+	require.InDelta(t, 5*second+int64(DefaultSegmentMax.Seconds())*second, all[20].DTS, float64(second)/2)
+}

@@ -1,0 +1,88 @@
+package hls
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"brume/buffer"
+	"brume/media"
+)
+
+// lossy writes 20 s of pictures and sound, of which those within a gap that begins at 8.4 s are lost.
+func lossy(f *feed, gap int64, pictures, sound bool) {
+	lost := func(dts int64) bool { return dts >= 84*media.ClockRate/10 && dts < 84*media.ClockRate/10+gap }
+	f.begin(videoTrack, aacTrack)
+	next := int64(0)
+	end := 20*media.ClockRate + gap
+	for n := 0; int64(n)*3000 < end; n++ {
+		p := video(n)
+		for ; next <= p.DTS; next += 1920 {
+			if !sound || !lost(next) {
+				f.packet(media.Packet{Track: 1, DTS: next, PTS: next, RandomAccess: true, Payload: make([]byte, 200)}, 0)
+			}
+		}
+		if !pictures || !lost(p.DTS) {
+			f.packet(p, 0)
+		}
+	}
+}
+
+// TestGaps loses all tracks or one of them for a while: the times that playlists tell are those of the media, in every rendition.
+func TestGaps(t *testing.T) {
+	for _, lost := range []struct {
+		name         string
+		video, audio bool
+	}{{"all", true, true}, {"video", true, false}, {"audio", false, true}} {
+		for _, ms := range []int64{100, 400, 700, 1000, 1500, 2500, 3400, 4500, 8000, 30000} {
+			t.Run(fmt.Sprintf("%s %d ms", lost.name, ms), func(t *testing.T) {
+				f := newFeed(t, buffer.Options{})
+				lossy(f, ms*90, lost.video, lost.audio)
+				s := f.stream(Options{})
+				n := s.current()
+				require.Zero(t, s.Stats().Corrupt)
+				require.Equal(t, 1, n.targetDuration)
+				require.GreaterOrEqual(t, len(n.segments), 15)
+				checkTimes(t, n)
+				picture := mediaPlaylist(t, string(n.page(pageKey{kind: KindPlaylist, id: "v0"}).plain))
+				sound := mediaPlaylist(t, string(n.page(pageKey{kind: KindPlaylist, id: "a0"}).plain))
+				require.Len(t, sound.Segments, len(picture.Segments))
+				breaks := 0
+				for i, g := range picture.Segments {
+					require.Equal(t, g.Duration, sound.Segments[i].Duration, "segment %d", i)
+					require.Equal(t, g.Discontinuity, sound.Segments[i].Discontinuity, "segment %d", i)
+					if g.Discontinuity {
+						breaks++
+					}
+				}
+				if lost.video && lost.audio && ms > 1500 {
+					require.Equal(t, 1, breaks, "the pause ends the epoch")
+				}
+				if lost.video != lost.audio {
+					require.Zero(t, breaks, "the other track goes on")
+				}
+			})
+		}
+	}
+}
+
+// checkTimes checks the lengths of segments against the times of what is in them.
+func checkTimes(t *testing.T, n *snapshot) {
+	t.Helper()
+	for i, g := range n.segments {
+		require.LessOrEqual(t, g.length, int64(n.targetDuration)*media.ClockRate+media.ClockRate/2-1, "segment %d rounds to TARGETDURATION", i)
+		if i == 0 || n.segments[i-1].epoch != g.epoch {
+			require.True(t, g.leadSamples > 0 && g.independent, "segment %d: an epoch begins with a random access point", i)
+			continue
+		}
+		before := n.segments[i-1]
+		require.Equal(t, g.start-before.start, before.length, "segment %d lasts until the next", i-1)
+		for lane := range g.spans {
+			was, is := &before.spans[lane], &g.spans[lane]
+			if was.samples > 0 && is.samples > 0 && lane == 0 {
+				require.LessOrEqual(t, was.stop, is.start, "no picture lasts into the next segment")
+			}
+		}
+	}
+}
