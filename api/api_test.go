@@ -387,7 +387,7 @@ func TestRefused(t *testing.T) {
 		{"unknown role", "GET", "/api/v1/connections?role=watch", 422, "query.role"},
 		{"unknown parameter", "GET", "/api/v1/connections?steam=live", 422, "query.steam"},
 		{"unknown parameter of a stream", "GET", "/api/v1/streams/live?x", 422, "query.x"},
-		{"broken query", "GET", "/api/v1/streams?limit=%zz", 422, "invalid URL escape"},
+		{"broken query", "GET", "/api/v1/streams?limit=%zz", 422, "a % without two hexadecimal digits"},
 		{"unknown stream", "GET", "/api/v1/streams/none", 404, "there is no stream"},
 		{"stream with a slash", "GET", "/api/v1/streams/..%2Flive", 404, `there is no stream \"../live\"`},
 		{"unknown route", "GET", "/api/v1/nothing", 404, "there is nothing at"},

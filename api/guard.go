@@ -1,7 +1,6 @@
 package api
 
 import (
-	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
@@ -19,7 +18,7 @@ func guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !trustedHost(r.Host) {
 			problem(w, http.StatusMisdirectedRequest,
-				fmt.Sprintf("the API answers to IP addresses and localhost only, not to %q", r.Host))
+				"the API answers to IP addresses and localhost only, not to the name in this request's Host")
 			return
 		}
 		if err := origins.Check(r); err != nil {

@@ -77,6 +77,7 @@ func (h *handlers) register(a huma.API) []byte {
 	register(a, http.MethodGet, "/api/v1/streams/{name}/history", "getStreamHistory", "What a stream was like, for graphs", h.streamHistory, notFound, invalid)
 	h.registerEvents(a)
 	h.registerPushes(a)
+	delete(a.OpenAPI().Components.Schemas.Map()["ErrorDetail"].Properties, "value") // see failure
 	document, err := json.Marshal(a.OpenAPI())
 	if err != nil {
 		// The document is made of this package's types alone: a test would have met this.
@@ -190,13 +191,13 @@ func (h *handlers) fault(err error, kind, name string) error {
 	}
 	switch {
 	case errors.Is(err, ErrNotFound):
-		return huma.Error404NotFound(fmt.Sprintf("there is no %s %q", kind, name))
+		return huma.Error404NotFound(fmt.Sprintf("there is no %s %s", kind, named(name)))
 	case errors.Is(err, ErrNoPublisher):
-		return huma.Error409Conflict(fmt.Sprintf("nobody publishes the stream %q", name))
+		return huma.Error409Conflict(fmt.Sprintf("nobody publishes the stream %s", named(name)))
 	case errors.Is(err, ErrTooMany):
 		return huma.Error409Conflict("too many streams are locked; unlock one first")
 	default:
-		h.log.Error("API request failed", kind, name, "err", err)
+		h.log.Error("API request failed", kind, named(name), "err", err)
 		return huma.Error500InternalServerError("the server failed; its log says why")
 	}
 }

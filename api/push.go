@@ -107,7 +107,8 @@ func (h *handlers) registerPushes(a huma.API) {
 	)
 	register(a, http.MethodGet, "/api/v1/pushes", "listPushes", "Pushes by stream", h.pushes, invalid)
 	register(a, http.MethodGet, "/api/v1/pushes/{id}", "getPush", "One push", h.push, notFound)
-	register(a, http.MethodPost, "/api/v1/pushes", "startPush", "Send a stream somewhere whenever it is live", h.startPush, invalid, conflict)
+	register(a, http.MethodPost, "/api/v1/pushes", "startPush", "Send a stream somewhere whenever it is live", h.startPush,
+		invalid, conflict, http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType)
 	register(a, http.MethodDelete, "/api/v1/pushes/{id}", "endPush", "End a push that was started here", h.endPush, notFound, conflict)
 }
 

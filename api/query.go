@@ -16,7 +16,7 @@ func readQuery(ctx huma.Context) []error {
 	r, _ := humachi.Unwrap(ctx)
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		return []error{&huma.ErrorDetail{Location: "query", Message: err.Error()}}
+		return []error{&huma.ErrorDetail{Location: "query", Message: "it can't be read: there is a % without two hexadecimal digits, or a semicolon"}}
 	}
 	var errs []error
 	for name, values := range query {

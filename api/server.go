@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"runtime"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -36,7 +37,7 @@ func New(b Backend, o Options) http.Handler {
 	r.MethodNotAllowed(func(w http.ResponseWriter, req *http.Request) { methodNotAllowed(r, w, req) })
 	r.NotFound(func(w http.ResponseWriter, req *http.Request) {
 		if o.Pages == nil || req.URL.Path == "/api" || strings.HasPrefix(req.URL.Path, "/api/") {
-			problem(w, http.StatusNotFound, fmt.Sprintf("there is nothing at %q", req.URL.Path))
+			problem(w, http.StatusNotFound, "there is nothing at the path "+named(req.URL.Path))
 			return
 		}
 		o.Pages.ServeHTTP(w, req)
@@ -84,7 +85,8 @@ func plain(w http.ResponseWriter, text string) {
 	_, _ = w.Write([]byte(text + "\n"))
 }
 
-// recover turns a panic into an answer. It is a bug each time, so it is logged in full.
+// recover turns a panic into an answer. It is a bug each time, so its place is logged. Path and text are not, since
+// both may hold what the client wrote: the route and the kind say enough.
 func (h *handlers) recover(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
@@ -95,11 +97,19 @@ func (h *handlers) recover(next http.Handler) http.Handler {
 			if v == http.ErrAbortHandler {
 				panic(v)
 			}
-			h.log.Error("API request panicked", "method", r.Method, "path", r.URL.Path, "cause", v, "stack", string(debug.Stack()))
+			h.log.Error("API request panicked", "method", r.Method, "route", chi.RouteContext(r.Context()).RoutePattern(), "kind", panicKind(v), "stack", string(debug.Stack()))
 			problem(w, http.StatusInternalServerError, "the server failed; its log says why")
 		}()
 		next.ServeHTTP(w, r)
 	})
+}
+
+// panicKind is the text of what the Go runtime panics with, which holds numbers alone, and of all else the type.
+func panicKind(v any) string {
+	if err, ok := v.(runtime.Error); ok {
+		return err.Error()
+	}
+	return fmt.Sprintf("%T", v)
 }
 
 func limitBody(next http.Handler) http.Handler { return http.MaxBytesHandler(next, maxBody) }
