@@ -157,8 +157,13 @@ func (s *Stream) wait(ctx context.Context, patience func(*snapshot) time.Duratio
 	}
 }
 
-func stallTime(s *snapshot) time.Duration {
-	return media.Duration(holdHalves * int64(max(s.targetDuration, 1)) * media.ClockRate / 2)
+// stallTime is how long a request for a part waits that does not come.
+func stallTime(s *snapshot) time.Duration { return media.Duration(holdHalves * s.target() / 2) }
+
+// reloadTime is how long a blocking reload waits for what does not come. hls.js gives a playlist up after three part targets or
+// 0.8 target durations, whichever is longer, and its time counts from before ours.
+func reloadTime(s *snapshot) time.Duration {
+	return media.Duration(min(holdHalves*s.target()/2, max(5*s.partTarget/2, 3*s.target()/4)))
 }
 
 // playlist finds the playlist to answer with, when its time has come.
@@ -196,7 +201,7 @@ func (s *Stream) playlist(ctx context.Context, t *target, u *url.URL) (*page, er
 	if number > snap.last()+2 && !snap.closed {
 		return nil, errAbsurd
 	}
-	snap, err = s.wait(ctx, stallTime, errStalled, func(n *snapshot) (bool, error) {
+	snap, err = s.wait(ctx, reloadTime, errStalled, func(n *snapshot) (bool, error) {
 		return n.playable() && (!n.blocks() || n.reached(t.id, number, part)), nil
 	})
 	if errors.Is(err, errStalled) && snap.playable() {

@@ -135,6 +135,9 @@ func (s *snapshot) findEpoch(id uint64) *epoch {
 	return nil
 }
 
+// target is the target duration in ticks, at least a second.
+func (s *snapshot) target() int64 { return int64(max(s.targetDuration, 1)) * media.ClockRate }
+
 // blocks reports whether media playlists of fMP4 can wait for what is asked for: they have parts, and somebody writes.
 func (s *snapshot) blocks() bool { return s.partTarget > 0 && !s.ended }
 
