@@ -15,28 +15,40 @@ type rate struct{ peak, average int64 }
 
 func (r rate) plus(o rate) rate { return rate{r.peak + o.peak, r.average + o.average} }
 
-// measure adds up the sizes and durations of segments. Those shorter than half the target tell nothing of the
-// peak (RFC 8216 4.1).
+// measure adds up the sizes and durations of the listed segments. The peak is the highest rate of any segments in a row that
+// last at least the target duration: a short segment that is little more than a keyframe is no peak of what a player has to
+// receive (RFC 8216 4.1). Where all of them are shorter than the target, the peak is the average.
 func (s *snapshot) measure(size func(g *segment) (bytes, ticks int64)) rate {
+	list := s.list()
+	target := max(int64(s.targetDuration)*media.ClockRate, 1)
 	var r rate
-	var bytes, ticks int64
-	for _, strict := range []bool{true, false} {
-		for _, g := range s.list() {
-			b, d := size(g)
-			if d <= 0 || strict && d < int64(s.targetDuration)*media.ClockRate/2 {
-				continue
-			}
-			bytes, ticks = bytes+b, ticks+d
-			r.peak = max(r.peak, b*8*media.ClockRate/d)
+	var bytes, ticks int64       // of all
+	var rowBytes, rowTicks int64 // of a row that begins with list[first]
+	first := 0
+	for _, g := range list {
+		b, d := size(g)
+		if d <= 0 {
+			continue
 		}
-		if ticks > 0 {
-			break
+		bytes, ticks, rowBytes, rowTicks = bytes+b, ticks+d, rowBytes+b, rowTicks+d
+		for ; ; first++ {
+			b, d = size(list[first])
+			if d > 0 && rowTicks-d < target {
+				break
+			}
+			if d > 0 {
+				rowBytes, rowTicks = rowBytes-b, rowTicks-d
+			}
+		}
+		if rowTicks >= target {
+			r.peak = max(r.peak, rowBytes*8*media.ClockRate/rowTicks)
 		}
 	}
 	if ticks > 0 {
 		r.average = bytes * 8 * media.ClockRate / ticks
 	}
-	r.peak, r.average = max(r.peak, 1), max(r.average, 1)
+	r.average = max(r.average, 1)
+	r.peak = max(r.peak, r.average)
 	return r
 }
 

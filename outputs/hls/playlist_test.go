@@ -124,6 +124,33 @@ func TestBandwidth(t *testing.T) {
 	}
 }
 
+// TestMeasure gives the sizes and durations of segments: the peak is of at least the target duration.
+func TestMeasure(t *testing.T) {
+	const second = media.ClockRate
+	for _, c := range []struct {
+		name  string
+		sizes [][2]int64 // bytes, ticks
+		want  rate
+	}{
+		{"even", [][2]int64{{1000, 2 * second}, {1000, 2 * second}}, rate{4000, 4000}},
+		{"one that is larger", [][2]int64{{1000, 2 * second}, {3000, 2 * second}, {1000, 2 * second}}, rate{12000, 6666}},
+		{"a keyframe in a segment of 1 s", [][2]int64{{1000, 2 * second}, {2000, 1 * second}, {500, 2 * second}, {500, 2 * second}}, rate{8000, 4571}},
+		{"all are shorter than the target", [][2]int64{{300, second}, {100, second}, {100, second}, {100, second}}, rate{1600, 1200}},
+		{"less than the target in all", [][2]int64{{500, second / 2}, {100, second / 2}}, rate{4800, 4800}},
+		{"a rendition without samples", [][2]int64{{0, 0}, {1000, 2 * second}, {0, -1}, {0, 0}}, rate{4000, 4000}},
+		{"nothing", nil, rate{1, 1}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := &snapshot{}
+			s.targetDuration = 2
+			for _, size := range c.sizes {
+				s.segments = append(s.segments, &segment{bytes: size[0], length: size[1]})
+			}
+			require.Equal(t, c.want, s.measure(func(g *segment) (int64, int64) { return g.bytes, g.length }))
+		})
+	}
+}
+
 func TestForcedCut(t *testing.T) {
 	f := newFeed(t, buffer.Options{SegmentMax: time.Second})
 	f.begin(videoTrack)
