@@ -166,14 +166,8 @@ func (c *Config) Stream(name string) StreamConfig {
 	if s, ok := c.Streams[Pattern(name)]; ok {
 		return s
 	}
-	best, found := Pattern(""), false
-	for p := range c.Streams {
-		if p.Match(name) && (!found || p.before(best)) {
-			best, found = p, true
-		}
-	}
-	if found {
-		return c.Streams[best]
+	if p, ok := c.hidden(Pattern(name)); ok {
+		return c.Streams[p]
 	}
 	return c.general()
 }

@@ -352,6 +352,33 @@ func TestStream(t *testing.T) {
 	}
 }
 
+// An entry that hides a pattern's passphrases leaves its streams open, which nobody wants without knowing.
+func TestWarnsOfHiddenPassphrases(t *testing.T) {
+	c, err := parse("brume.yaml", []byte(`
+streams:
+  "*": {srt: {play_passphrase: "of all of them"}}
+  "cam-*": {srt: {publish_passphrase: "of the cameras", play_passphrase: "of who watches"}}
+  "cam-a-*": {srt: {publish_passphrase: "of these cameras"}}
+  cam-1: {raw: true}
+  cam-2: {srt: {publish_passphrase: "of camera two", play_passphrase: "of its viewers"}}
+  stage: {resume: 1m}
+  "*-x": {}
+`), nil)
+	require.NoError(t, err)
+	var got []string
+	for _, w := range c.Warnings() {
+		got = append(got, w[:strings.Index(w, " does not")])
+	}
+	require.Equal(t, []string{
+		"streams.*-x: the play_passphrase of the pattern *",
+		"streams.cam-1: the publish_passphrase of the pattern cam-*",
+		"streams.cam-1: the play_passphrase of the pattern cam-*",
+		"streams.cam-a-*: the play_passphrase of the pattern cam-*",
+		"streams.stage: the play_passphrase of the pattern *",
+	}, got)
+	require.Empty(t, Default().Warnings())
+}
+
 func TestPorts(t *testing.T) {
 	c, err := parse("f", []byte(`
 srt:

@@ -135,6 +135,18 @@ func TestVersion(t *testing.T) {
 	require.Equal(t, flag, run(t, time.Minute, "../bin/brume", "version"))
 }
 
+// TestCheckWarns of an entry that hides a pattern's passphrase, and finds nothing wrong.
+func TestCheckWarns(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "brume.yaml")
+	require.NoError(t, os.WriteFile(file, []byte("streams:\n  \"cam-*\": {srt: {publish_passphrase: \"a long secret\"}}\n  cam-1: {raw: true}\n"), 0o600))
+	out, err := exec.Command("../bin/brume", "check", file).CombinedOutput()
+	require.NoError(t, err, string(out))
+	require.Contains(t, string(out), "warning: streams.cam-1: the publish_passphrase of the pattern cam-*")
+	require.Contains(t, string(out), file+": ok")
+	require.NotContains(t, string(out), "a long secret")
+}
+
 // TestSetupErrors end the server with a sentence that helps.
 func TestSetupErrors(t *testing.T) {
 	t.Parallel()

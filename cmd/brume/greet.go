@@ -24,6 +24,9 @@ func greet(log *slog.Logger, format string, cfg *config.Config, at controller.Ad
 	} else {
 		fmt.Fprint(os.Stdout, welcome(cfg, at, who))
 	}
+	for _, w := range cfg.Warnings() {
+		log.Warn(w)
+	}
 	if guarded(cfg) {
 		log.Warn("access entries, passphrases and networks hold for SRT only: whoever reaches the HTTP port can watch every stream over HLS", "http", at.HTTP)
 	}

@@ -94,10 +94,14 @@ type checkCommand struct {
 }
 
 func (s *checkCommand) Run() error {
-	if _, err := config.Load(s.File, nil); err != nil {
+	cfg, err := config.Load(s.File, nil)
+	if err != nil {
 		return err
 	}
-	_, err := fmt.Println(s.File + ": ok")
+	for _, w := range cfg.Warnings() {
+		fmt.Fprintf(os.Stderr, "%s: warning: %s\n", s.File, w)
+	}
+	_, err = fmt.Println(s.File + ": ok")
 	return err
 }
 
