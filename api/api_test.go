@@ -167,7 +167,7 @@ func newFake() *fake {
 		info: Info{
 			Version: "1.2.3", Go: "go1.26", LibSRT: LibSRT{"1.5.1", "1.5.1-1+deb12u1"},
 			SRT: []SRTPort{{Address: "[::]:8889", Stream: "live", Mode: "any", LatencyMS: 120, Options: map[string]string{}, Networks: []string{}}}, HTTP: Listener{":8080"}, API: Listener{"127.0.0.1:4242"},
-			Hostname: "host", Started: start,
+			Processes: []Process{{"guardian", 1}, {"controller", 2}}, Hostname: "host", Started: start,
 		},
 		streams: []Stream{
 			{Name: "off", State: StreamOffline, Source: &Source{
@@ -263,10 +263,11 @@ func TestInfo(t *testing.T) {
 	got.UptimeSeconds = 0
 	require.Equal(t, f.info, got)
 
-	f.info.SRT, f.info.Started = nil, time.Now().Add(time.Hour)
+	f.info.SRT, f.info.Processes, f.info.Started = nil, nil, time.Now().Add(time.Hour)
 	res, body := do(t, h, http.MethodGet, "/api/v1/info")
 	require.Equal(t, http.StatusOK, res.StatusCode)
 	require.Contains(t, string(body), `"srt":[]`)
+	require.Contains(t, string(body), `"processes":[]`)
 	require.Contains(t, string(body), `"uptime_seconds":0`)
 }
 

@@ -106,7 +106,7 @@ func register[I, O any](a huma.API, method, path, id, summary string, f func(con
 func (h *handlers) info(context.Context, *struct{}) (*output[Info], error) {
 	i := h.backend.Info()
 	i.UptimeSeconds = since(&i.Started)
-	i.SRT = list(i.SRT)
+	i.SRT, i.Processes = list(i.SRT), list(i.Processes)
 	return &output[Info]{i}, nil
 }
 

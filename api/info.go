@@ -10,6 +10,7 @@ type Info struct {
 	SRT           []SRTPort `json:"srt" doc:"SRT ports, in the order of the configuration"`
 	HTTP          Listener  `json:"http" doc:"Port of HLS and the player pages"`
 	API           Listener  `json:"api" doc:"Port of the API"`
+	Processes     []Process `json:"processes" doc:"Processes that serve no connection; those that do are in the connections"`
 	Hostname      string    `json:"hostname"`
 	Started       time.Time `json:"started" doc:"When the server was started; a restart of its controller does not change it"`
 	UptimeSeconds float64   `json:"uptime_seconds" minimum:"0" doc:"Time since then"` // the API fills it in
@@ -19,6 +20,12 @@ type Info struct {
 type LibSRT struct {
 	Version string `json:"version" doc:"Version that the library tells" example:"1.5.1"`
 	Package string `json:"package" doc:"Package that it was built from; distributions carry security fixes under an old version" example:"1.5.1-1+deb12u1"`
+}
+
+// Process is a process of the server.
+type Process struct {
+	Role string `json:"role" enum:"guardian,controller,http,srt-listener,srt-idle" doc:"What it is for; srt-idle: it waits for a connection"`
+	PID  int    `json:"pid"`
 }
 
 // Listener is a port that the server listens on.

@@ -71,7 +71,7 @@ func tag(path string) string {
 
 // descriptions of operations, by their ids.
 var descriptions = map[string]string{
-	"getInfo":              "Versions, addresses and age of the server.",
+	"getInfo":              "Versions, addresses, processes and age of the server.",
 	"listStreams":          "Streams that are published, watched, kept for a returning publisher, configured, or locked, sorted by name.",
 	"getStream":            "One stream with its publisher, tracks, buffer and viewers.",
 	"endPublisher":         "Ends the connection of the stream's publisher. The stream stays for the resume time, and an encoder that connects again goes on where it was.",

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -39,13 +40,35 @@ func (c *Controller) info() api.Info {
 	}
 	return api.Info{
 		Version: c.Version, Go: runtime.Version(), LibSRT: c.libsrt, Hostname: host, Started: c.server.Started,
-		SRT:  ports,
+		SRT:       ports,
+		Processes: c.idleProcesses(),
+
 		HTTP: api.Listener{Address: c.sockets.httpAddress},
 		API:  api.Listener{Address: c.sockets.api.Addr().String()},
 	}
 }
 
-// Ready tells whether streams can be published and played.
+// idleProcesses are those that serve no connection, sorted by what they are for.
+func (c *Controller) idleProcesses() []api.Process {
+	all := []api.Process{{Role: "guardian", PID: os.Getppid()}, {Role: "controller", PID: os.Getpid()}}
+	for _, p := range c.processes {
+		if p.conn == nil {
+			all = append(all, api.Process{Role: p.name(), PID: p.PID})
+		}
+	}
+	slices.SortFunc(all[2:], func(a, b api.Process) int { return cmp.Or(cmp.Compare(a.Role, b.Role), cmp.Compare(a.PID, b.PID)) })
+	return all
+}
+
+// name is what API and metrics call a process.
+func (p *process) name() string {
+	if p.Role == roleConnection && p.conn == nil {
+		return "srt-idle"
+	}
+	return string(p.Role)
+}
+
+// Ready reports whether streams can be published and played.
 func (c *Controller) Ready() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -254,11 +277,7 @@ func (c *Controller) Metrics() api.MetricsSnapshot {
 		m.Kills[string(why)] = n
 	}
 	for _, p := range c.processes {
-		name := string(p.Role)
-		if p.Role == roleConnection && p.conn == nil {
-			name = "srt-idle"
-		}
-		m.Processes[name]++
+		m.Processes[p.name()]++
 	}
 	return m
 }

@@ -78,7 +78,7 @@ func TestHTTPProcessIsReplaced(t *testing.T) {
 		bodies[n] = body
 	}
 	killed := time.Now()
-	s.kill(s.one(" http"))
+	s.kill(s.pid("http"))
 	s.eventually(10*time.Second, "http is back", func() bool {
 		status, _, _ := s.fetch("/hls/live/v0/index.m3u8")
 		return status == http.StatusOK
@@ -110,7 +110,7 @@ func TestControllerIsReplaced(t *testing.T) {
 	s.eventually(20*time.Second, "the viewer is in", func() bool { return len(s.connections("role=play")) == 1 })
 	before := s.connections("")
 	killed := time.Now()
-	s.kill(s.one(" controller"))
+	s.kill(s.pid("controller"))
 	s.eventually(10*time.Second, "the next controller knows all", func() bool {
 		return len(s.connections("")) == len(before) && s.stream("live").State == "live"
 	})
@@ -142,7 +142,7 @@ func TestListenerIsReplaced(t *testing.T) {
 	file := plainClip(t)
 	publisher := s.publish(file, "publish:live")
 	s.waitState("live", "live")
-	s.kill(s.one(" srt-listener"))
+	s.kill(s.pid("srt-listener"))
 	out := filepath.Join(t.TempDir(), "out.ts")
 	r := record(t, s.outputs("live")["srt"], out, 3)
 	r.wait(t, 30*time.Second)

@@ -182,6 +182,27 @@ func (s *server) processes(word string) map[int]string {
 	return found
 }
 
+// pid is what the API says of the only process of a role.
+func (s *server) pid(role string) int {
+	s.t.Helper()
+	var info struct {
+		Processes []struct {
+			Role string
+			PID  int
+		}
+	}
+	require.Equal(s.t, http.StatusOK, s.get("/api/v1/info", &info))
+	found := 0
+	for _, p := range info.Processes {
+		if p.Role == role {
+			require.Zero(s.t, found, "two processes are %s", role)
+			found = p.PID
+		}
+	}
+	require.Equal(s.t, s.one(" "+role), found)
+	return found
+}
+
 // one is the pid of the only process whose command line contains word.
 func (s *server) one(word string) int {
 	s.t.Helper()
