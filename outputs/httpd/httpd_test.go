@@ -156,7 +156,12 @@ func (f *fixture) get(method, path string, header ...string) (*http.Response, st
 
 func (f *fixture) add(id uint64, file *os.File) {
 	f.t.Helper()
-	require.NoError(f.t, f.ctl.SendWithin(patience, MsgStream, Stream{Name: "live", ID: id}, file))
+	f.addAs("live", id, file)
+}
+
+func (f *fixture) addAs(name string, id uint64, file *os.File) {
+	f.t.Helper()
+	require.NoError(f.t, f.ctl.SendWithin(patience, MsgStream, Stream{Name: name, ID: id}, file))
 }
 
 // counted asks for a report, which comes after what was asked before.
@@ -173,6 +178,7 @@ func (f *fixture) counted() Stats {
 func TestRoutes(t *testing.T) {
 	f := start(t)
 	f.add(1, live(t))
+	f.addAs("live+room1", 2, live(t))
 	for _, c := range []struct {
 		method, path string
 		status       int
@@ -197,6 +203,18 @@ func TestRoutes(t *testing.T) {
 		{"GET", "/hls/../../etc/passwd", 404, "no such stream"},
 		{"GET", "/hls/%2e%2e/%2e%2e/etc/passwd", 404, "no such stream"},
 		{"GET", "/hls/live%2findex.m3u8", 404, "no such stream"},
+		{"GET", "/hls/live%2Findex.m3u8", 404, "no such stream"},
+		{"GET", "/hls%2Flive/index.m3u8", 404, "nothing here"},
+		{"GET", "/hls/live/v0%2Findex.m3u8", 404, ""},
+		{"GET", "/hls/%6Cive/a0/index%2Em3u8", 200, "#EXTM3U"},
+		{"GET", "/hls/live%252Froom1/index.m3u8", 404, "no such stream"},
+		{"GET", "/hls/live+room1/index.m3u8", 200, "#EXTM3U"},
+		{"GET", "/hls/live%2Broom1/index.m3u8", 200, "#EXTM3U"},
+		{"GET", "/hls/live%2broom1/a0/index.m3u8", 200, "#EXTM3U"},
+		{"GET", "/hls/live%20room1/index.m3u8", 404, "no such stream"},
+		{"GET", "/live+room1.html", 200, "player"},
+		{"GET", "/live%2Broom1.html", 200, "player"},
+		{"GET", "/live%2Froom1.html", 404, "nothing here"},
 		{"GET", "/hls/live/%00", 404, ""},
 		{"GET", "/hls/live/v0/seg-1-1.m4s/../../index.m3u8", 404, ""},
 		{"GET", "/hls/live/" + strings.Repeat("a", 8000), 404, ""},
@@ -231,6 +249,9 @@ func TestRoutes(t *testing.T) {
 				require.Contains(t, r.Header.Get("Access-Control-Allow-Headers"), "Range")
 			case strings.HasPrefix(c.path, "/hls/"):
 				require.Equal(t, "*", r.Header.Get("Access-Control-Allow-Origin"), "on errors too")
+			}
+			if strings.HasPrefix(c.path, "/hls/") && c.method != "OPTIONS" && c.status != 405 {
+				require.Equal(t, "nosniff", r.Header.Get("X-Content-Type-Options"))
 			}
 			if c.status == 404 {
 				require.Less(t, len(body), 200)

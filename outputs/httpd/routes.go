@@ -26,9 +26,7 @@ func (s *server) handler() http.Handler {
 			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyPatience))
 		}
 		if r.Method == http.MethodOptions {
-			cors(w.Header())
-			w.Header().Set("Access-Control-Allow-Methods", "GET, HEAD, OPTIONS")
-			w.Header().Set("Access-Control-Max-Age", "86400")
+			preflight(w.Header(), r.Header.Values("Access-Control-Request-Headers"))
 			a.WriteHeader(http.StatusNoContent)
 			return
 		}
@@ -42,7 +40,7 @@ func (s *server) handler() http.Handler {
 }
 
 func (s *server) route(a *answer, r *http.Request) {
-	p := r.URL.EscapedPath() // an escaped slash is no slash
+	p := unescape(r.URL.EscapedPath())
 	switch {
 	case p == "/":
 		a.route = RoutePage
@@ -63,8 +61,24 @@ func (s *server) route(a *answer, r *http.Request) {
 	}
 }
 
+// unescape undoes the escapes of each part of a path. A part that would have a slash in it then, or that is malformed, stays as
+// it is, so that an escaped slash never separates parts.
+func unescape(path string) string {
+	if !strings.Contains(path, "%") {
+		return path
+	}
+	parts := strings.Split(path, "/")
+	for i, p := range parts {
+		if u, err := url.PathUnescape(p); err == nil && !strings.Contains(u, "/") {
+			parts[i] = u
+		}
+	}
+	return strings.Join(parts, "/")
+}
+
 func (s *server) serveHLS(a *answer, r *http.Request, p string) {
 	cors(a.Header())
+	a.Header().Set("X-Content-Type-Options", "nosniff")
 	name, rest, _ := strings.Cut(p, "/")
 	a.route = routeOf(hls.KindOf(rest))
 	one := s.stream(name)
@@ -102,12 +116,6 @@ func routeOf(k hls.Kind) Route {
 		return RouteInit
 	}
 	return RouteOther
-}
-
-func cors(h http.Header) {
-	h.Set("Access-Control-Allow-Origin", "*")
-	h.Set("Access-Control-Allow-Headers", "Range, Content-Type, Accept, Origin")
-	h.Set("Access-Control-Expose-Headers", "Content-Length, Content-Range, Date, Age")
 }
 
 func plain(w http.ResponseWriter, status int, text string) {
