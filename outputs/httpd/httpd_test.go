@@ -179,6 +179,8 @@ func TestRoutes(t *testing.T) {
 	f := start(t)
 	f.add(1, live(t))
 	f.addAs("live+room1", 2, live(t))
+	before := f.counted() // the streams are there then
+	require.Zero(t, total(before))
 	for _, c := range []struct {
 		method, path string
 		status       int

@@ -26,6 +26,7 @@ func TestUnescape(t *testing.T) {
 func TestMediaIsNotSniffed(t *testing.T) {
 	f := start(t)
 	f.add(1, live(t))
+	f.counted() // the stream is there then
 	_, playlist := f.get("GET", "/hls/live/a0/index.m3u8")
 	_, ts := f.get("GET", "/hls/live/ts/media.m3u8")
 	paths := []string{"a0/" + regexp.MustCompile(`init-\d+\.mp4`).FindString(playlist), "ts/" + regexp.MustCompile(`seg-\d+-\d+\.ts`).FindString(ts)}
