@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -198,4 +199,28 @@ func TestIsRejectCode(t *testing.T) {
 		require.Equal(t, want, isRejectCode(text), text)
 	}
 	require.Contains(t, endReasons, srt.FailLost)
+}
+
+// docs/metrics.md has every metric, with its type and meaning, and no other; and the rules and queries of the docs use no
+// metric that does not exist.
+func TestMetricsAreInTheDocs(t *testing.T) {
+	text := scrape(t, newFake())
+	want, got := map[string]string{}, map[string]string{}
+	for _, m := range regexp.MustCompile(`(?m)^# HELP (brume_\w+) (.*)\n# TYPE \S+ (\w+)$`).FindAllStringSubmatch(text, -1) {
+		want[m[1]] = m[3] + ": " + m[2]
+	}
+	for _, page := range []string{"../docs/metrics.md", "../docs/ts-health.md"} {
+		b, err := os.ReadFile(page)
+		require.NoError(t, err)
+		for _, m := range regexp.MustCompile("(?m)^\\| `(brume_\\w+)` \\| (\\w+) \\|(?:.*\\|)? (.+) \\|$").FindAllStringSubmatch(string(b), -1) {
+			got[m[1]] = m[2] + ": " + m[3]
+		}
+		for _, block := range regexp.MustCompile("(?ms)^```(?:yaml|promql)$(.*?)^```$").FindAllString(string(b), -1) {
+			for _, name := range regexp.MustCompile(`brume_\w+`).FindAllString(block, -1) {
+				require.Contains(t, want, name, page)
+			}
+		}
+	}
+	require.NotEmpty(t, want)
+	require.Equal(t, want, got)
 }
