@@ -2,6 +2,7 @@ package controller
 
 import (
 	"encoding/json"
+	"fmt"
 	"math"
 	"testing"
 	"testing/synctest"
@@ -291,4 +292,37 @@ func TestHistoriesOfStreamsThatAreGoneAreBounded(t *testing.T) {
 	require.LessOrEqual(t, len(c.histories), maxGone+1)
 	require.Contains(t, c.histories, "s"+string(rune('a'+3*maxGone-1)))
 	require.NotContains(t, c.histories, "sa")
+}
+
+// Streams that come and go faster than the histories are looked at leave no more behind.
+func TestHistoriesOfManyStreamsThatGoAtOnceAreBounded(t *testing.T) {
+	c := testController("/nonexistent", t.TempDir())
+	c.histories = map[string]*streamSamples{}
+	second := int64(100000)
+	for round := range 3 {
+		c.streams = map[string]*stream{}
+		for i := range 5 * maxGone {
+			name := fmt.Sprintf("s%d-%d", round, i)
+			c.streams[name] = &stream{bufferRecord: bufferRecord{ID: uint64(round*1000 + i), Stream: name}}
+		}
+		second++
+		c.sampleStreams(time.Unix(second, 0))
+		require.LessOrEqual(t, len(c.histories), len(c.streams)+maxGone)
+	}
+	c.streams = map[string]*stream{}
+	second++
+	c.sampleStreams(time.Unix(second, 0))
+	require.Len(t, c.histories, maxGone)
+	for name := range c.histories {
+		require.Contains(t, name, "s2-")
+	}
+
+	// Within one second, too.
+	for i := range 2 * maxGone {
+		name := fmt.Sprintf("t%d", i)
+		c.streams = map[string]*stream{name: {bufferRecord: bufferRecord{Stream: name}}}
+		c.streamSamples(name).history.add(second, 1, none(len(streamFigures)))
+		require.LessOrEqual(t, len(c.histories), maxGone+1)
+		require.Contains(t, c.histories, name)
+	}
 }

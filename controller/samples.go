@@ -1,7 +1,8 @@
 package controller
 
 import (
-	"math"
+	"cmp"
+	"slices"
 	"time"
 
 	"brume/api"
@@ -125,14 +126,15 @@ type streamSamples struct {
 	left    int64     // second in which the stream was last there
 }
 
-// maxGone bounds how many streams that are gone keep a history.
+// maxGone bounds how many streams that are gone keep a history. Those that left last keep theirs.
 const maxGone = 64
 
 func (c *Controller) streamSamples(name string) *streamSamples {
 	m := c.histories[name]
 	if m == nil {
-		m = &streamSamples{history: newHistory(streamFigures)}
+		m = &streamSamples{history: newHistory(streamFigures), left: c.sampled}
 		c.histories[name] = m
+		c.forgetHistories(c.sampled)
 	}
 	return m
 }
@@ -160,22 +162,22 @@ func (c *Controller) sampleStreams(now time.Time) {
 }
 
 func (c *Controller) forgetHistories(second int64) {
-	gone, oldest, since := 0, "", int64(math.MaxInt64)
+	var gone []string
 	for name, m := range c.histories {
-		if c.streams[name] != nil {
-			continue
-		}
-		if m.history.empty(second) {
+		switch {
+		case c.streams[name] != nil:
+		case m.history.empty(second):
 			delete(c.histories, name)
-			continue
-		}
-		gone++
-		if m.left < since {
-			oldest, since = name, m.left
+		default:
+			gone = append(gone, name)
 		}
 	}
-	if gone > maxGone {
-		delete(c.histories, oldest)
+	if len(gone) <= maxGone {
+		return
+	}
+	slices.SortFunc(gone, func(a, b string) int { return cmp.Compare(c.histories[a].left, c.histories[b].left) })
+	for _, name := range gone[:len(gone)-maxGone] {
+		delete(c.histories, name)
 	}
 }
 
