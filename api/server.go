@@ -44,7 +44,7 @@ func New(b Backend, o Options) http.Handler {
 	})
 	r.Get("/healthz", h.healthz)
 	r.Get("/readyz", h.readyz)
-	r.Method(http.MethodGet, "/metrics", metricsHandler(b, o.Log))
+	r.Method(http.MethodGet, "/metrics", newMetrics(b, o.Log))
 	document := h.register(humachi.New(r, humaConfig(o.Version)))
 	r.Get("/api/openapi.json", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/vnd.oai.openapi+json")

@@ -2,6 +2,7 @@ package api
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -68,4 +69,77 @@ func TestServerHasBounds(t *testing.T) {
 		require.Positive(t, d, name)
 		require.LessOrEqual(t, d, 2*time.Minute, name)
 	}
+}
+
+// small makes the buffers of a listener's sockets small, so that a reader stalls after a few kilobytes.
+type small struct{ net.Listener }
+
+func (s small) Accept() (net.Conn, error) {
+	c, err := s.Listener.Accept()
+	if err == nil {
+		_ = c.(*net.TCPConn).SetWriteBuffer(4096)
+	}
+	return c, err
+}
+
+// Readers of the metrics that stall, however many, keep nobody from them, and hold no more memory than is promised. Those
+// that go away in the middle are no reason to log anything.
+func TestStalledScrapesAreInNobodysWay(t *testing.T) {
+	f := newFake()
+	for i := range 500 {
+		c := f.connections[0]
+		c.ID = fmt.Sprintf("many%d", i)
+		f.snapshot.Connections = append(f.snapshot.Connections, c)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	var log bytes.Buffer
+	s := NewServer(New(f, Options{Log: slog.New(slog.NewTextHandler(&log, nil))}), nil)
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(small{l}) }()
+
+	type stalled struct {
+		net.Conn
+		res *http.Response
+	}
+	const tooMany = 4
+	var readers []stalled
+	for range maxScrapes + tooMany {
+		c, err := net.Dial("tcp", l.Addr().String())
+		require.NoError(t, err)
+		require.NoError(t, c.SetDeadline(time.Now().Add(time.Minute)))
+		require.NoError(t, c.(*net.TCPConn).SetReadBuffer(4096))
+		_, err = fmt.Fprint(c, "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+		require.NoError(t, err)
+		res, err := http.ReadResponse(bufio.NewReader(c), nil)
+		require.NoError(t, err)
+		require.Equal(t, http.StatusOK, res.StatusCode)
+		readers = append(readers, stalled{c, res})
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: time.Minute}
+	res, err := client.Get("http://" + l.Addr().String() + "/metrics")
+	require.NoError(t, err)
+	body, err := io.ReadAll(res.Body)
+	require.NoError(t, err)
+	require.NoError(t, res.Body.Close())
+	require.Equal(t, http.StatusOK, res.StatusCode)
+	require.Contains(t, string(body), `"many499"`)
+
+	var wg sync.WaitGroup
+	for i, r := range readers[:tooMany] {
+		wg.Go(func() {
+			if _, err := io.Copy(io.Discard, r.res.Body); err == nil {
+				t.Errorf("reader %d was one too many and got everything", i)
+			}
+		})
+	}
+	wg.Wait()
+	for _, r := range readers {
+		require.NoError(t, r.Close())
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	require.NoError(t, s.Shutdown(ctx))
+	require.ErrorIs(t, <-done, http.ErrServerClosed)
+	require.Empty(t, log.String())
 }
