@@ -55,7 +55,7 @@ func TestEveryOutputIsFrameExact(t *testing.T) {
 	}
 }
 
-// TestAnUnstatedRoleIsFoundOut publishes and plays with a bare stream name, as the README's first lines do.
+// TestAnUnstatedRoleIsFoundOut publishes and plays with a bare stream name.
 func TestAnUnstatedRoleIsFoundOut(t *testing.T) {
 	t.Parallel()
 	s := start(t)

@@ -47,20 +47,25 @@ func guarded(cfg *config.Config) bool {
 	return len(cfg.Access) > 0
 }
 
+// testPicture publishes a moving picture with a tone and one keyframe a second to the URL that follows.
+const testPicture = "ffmpeg -re -f lavfi -i testsrc2=s=1280x720:r=30 -f lavfi -i sine -c:v libx264 -preset veryfast -g 30 -pix_fmt yuv420p -c:a aac -f mpegts"
+
 func welcome(cfg *config.Config, at controller.Addresses, who string) string {
 	stream := string(cfg.SRT.Stream)
 	srtHere, httpHere, apiHere := here(at.SRT[0]), here(at.HTTP), here(at.API)
 	var b strings.Builder
 	fmt.Fprintf(&b, `
-Brume %s is ready. %s.
+Brume %[1]s is ready. %[2]s.
 
-  Publish   ffmpeg -re -i FILE -c copy -f mpegts 'srt://%s?streamid=%s'
-            OBS: Settings, Stream, Custom, Server srt://%s?streamid=publish:%s
-  Watch     http://%s/%s.html
-  Play      http://%s/hls/%s/index.m3u8
-            srt://%s?streamid=read:%s
-  Manage    http://%s/
-`, version, strings.ToUpper(who[:1])+who[1:], srtHere, stream, srtHere, stream, httpHere, stream, httpHere, stream, srtHere, stream, apiHere)
+  Publish   ffmpeg -re -i FILE -c copy -f mpegts '%[3]s'
+            %[4]s '%[3]s'
+            OBS: Settings, Stream, Custom, Server %[3]s
+  Watch     http://%[5]s/%[6]s.html
+  Play      http://%[5]s/hls/%[6]s/index.m3u8
+            srt://%[7]s?streamid=read:%[6]s
+  Manage    http://%[8]s/
+`, version, strings.ToUpper(who[:1])+who[1:], "srt://"+srtHere+"?streamid=publish:"+stream, testPicture,
+		httpHere, stream, srtHere, apiHere)
 	for i, p := range cfg.SRT.AllPorts() {
 		if line := describe(&p); i < len(at.SRT) && (i > 0 || line != "") {
 			fmt.Fprintf(&b, "  SRT port  %s%s\n", at.SRT[i], line)
