@@ -175,10 +175,7 @@ func (s *stream) stampedData(u *unit, t stamp, ok bool) error {
 // usable tells whether a decoder can take the unit: it, or one before it, is one to start at.
 func (s *stream) usable(u *unit) bool {
 	s.lastParams = u.params
-	if !s.ready && u.random {
-		s.ready = true
-		s.d.becameReady()
-	}
+	s.ready = s.ready || u.random
 	return s.ready
 }
 
@@ -321,15 +318,12 @@ func (d *Demuxer) refute(s *stream, next int64) error {
 	return nil
 }
 
-// jump begins a new epoch with what is held.
+// jump ends the running epoch; what is held belongs to the next.
 func (d *Demuxer) jump() error {
 	d.stats.Discontinuities++
-	if !d.open {
-		if err := d.begin(&d.pending); err != nil { // what came before the jump
-			return err
-		}
+	if err := d.beginWaiting(); err != nil { // with what came before the jump
+		return err
 	}
-	d.pending.reset()
 	d.gen++
 	d.pcrMoved = false
 	for _, s := range d.streams {
@@ -338,13 +332,28 @@ func (d *Demuxer) jump() error {
 			d.ref = s.heldLast
 		}
 	}
-	return d.begin(&d.held)
+	d.endEpoch()
+	d.normalise(&d.held)
+	q := d.held
+	d.held = queue{}
+	for i := range q.units {
+		u := &q.units[i]
+		u.payload = q.payload(u)
+		if err := d.pass(u); err != nil {
+			return err
+		}
+	}
+	q.reset()
+	d.held = q
+	return nil
 }
 
 // shift moves the program by n ticks.
 func (d *Demuxer) shift(n int64) {
 	d.ref += n
-	d.changeRef, d.readyRef = d.ref, d.ref
+	if d.changeRef != media.NoPTS {
+		d.changeRef += n
+	}
 	for _, q := range []*queue{&d.pending, &d.held} {
 		for i := range q.units {
 			q.units[i].dts += n

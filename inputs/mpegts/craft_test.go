@@ -232,6 +232,13 @@ func slice(kind byte, firstMB, sliceType, frameNum uint32, n int) []byte {
 	return fill(w.b, n)
 }
 
+// sliceOf is a slice that refers to a picture parameter set.
+func sliceOf(kind byte, sliceType, pps uint32) []byte {
+	w := &bitWriter{b: []byte{kind}, n: 8}
+	w.ue(0, sliceType, pps).bits(1, 4)
+	return fill(w.b, 20)
+}
+
 // fieldSlice is one of a field.
 func fieldSlice(kind byte, frameNum uint32, bottom bool, n int) []byte {
 	w := &bitWriter{b: []byte{kind}, n: 8}

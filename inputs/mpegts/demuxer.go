@@ -12,6 +12,9 @@ import (
 	"brume/media/ts"
 )
 
+// DefaultVideoWait is the default of Options.VideoWait.
+const DefaultVideoWait = 12 * time.Second
+
 // Options chooses what a Demuxer takes from the transport stream.
 type Options struct {
 	// Program is the program_number to take; 0 leaves it to Service.
@@ -19,6 +22,9 @@ type Options struct {
 	// Service is the service_name of the program to take, as the SDT tells it; empty takes the first program
 	// with audio or video that is not scrambled, or else the first.
 	Service string
+	// VideoWait is for how long an epoch waits for the first random access point of its video, in time of arrival and in
+	// media time. When it is over, the epoch begins with audio alone. 0 stands for DefaultVideoWait.
+	VideoWait time.Duration
 	// Raw takes the transport stream itself, if it is not nil: whole packets, which are those that the demuxer looks at,
 	// before the access units that end in them. They are valid during the call. What is between packets is left out.
 	Raw func(packets []byte)
@@ -31,6 +37,7 @@ type Demuxer struct {
 	service   string
 	raw       func([]byte)
 	maxTracks int
+	videoWait time.Duration
 
 	stats ts.Stats
 	now   time.Duration
@@ -54,7 +61,10 @@ type Demuxer struct {
 // NewDemuxer returns a demuxer that gives the tracks and access units of one program
 // to sink. Payloads are valid only during the call of [media.Sink.WritePacket].
 func NewDemuxer(sink media.Sink, o Options) *Demuxer {
-	d := &Demuxer{sink: sink, program: o.Program, service: o.Service, raw: o.Raw, maxTracks: media.MaxTracks}
+	d := &Demuxer{sink: sink, program: o.Program, service: o.Service, raw: o.Raw, maxTracks: media.MaxTracks, videoWait: o.VideoWait}
+	if d.videoWait <= 0 {
+		d.videoWait = DefaultVideoWait
+	}
 	if o.Raw != nil {
 		d.maxTracks-- // that is a track too
 	}

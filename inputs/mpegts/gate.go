@@ -1,52 +1,59 @@
 package mpegts
 
 import (
-	"bytes"
-	"slices"
 	"time"
 
 	"brume/media"
-	"brume/media/ts"
 )
 
 const (
 	// maxWait is for how long an epoch waits for the parameters of all tracks, in time of
-	// arrival and in media time.
-	maxWait      = time.Second
-	maxWaitMedia = media.ClockRate
-	// maxLate is for how long a change of tracks waits for a random access point, in media time.
-	maxLate = 10 * media.ClockRate
+	// arrival and in media time. A picture to begin with may come later: Options.VideoWait.
+	maxWait = time.Second
 	// leadIn is by how much audio may come before the first picture of an epoch.
 	leadIn = media.ClockRate / 10
 	// leadInData is the same for data, whose meaning may lie ahead.
 	leadInData = 2 * media.ClockRate
 )
 
-// gate opens epochs and lets units pass into them.
-type gate struct {
-	open    bool  // an epoch is running
-	change  bool  // another one is due
-	pending queue // units that wait for it
+// gateState says what becomes of the units that pass the clock.
+type gateState uint8
 
-	changeAt  time.Duration // when the PMT changed, by arrival
+// The states and what ends them:
+//
+//	gateWaits    a picture to begin with, and all other tracks or time for them: gateRuns
+//	gateRuns     other tracks, or other parameters of one: gateChanges; a jump of the clock: gateWaits
+//	gateChanges  the next random access point of the video: gateRuns; a jump of the clock: gateWaits
+const (
+	gateWaits   gateState = iota // no epoch runs
+	gateRuns                     // one does
+	gateChanges                  // one does, and another is due
+)
+
+// gate opens epochs and lets units pass into them. One rule says where an epoch begins, whatever is the reason for it: at
+// a random access point of the video, where there is video.
+type gate struct {
+	state     gateState
+	pending   queue         // units that the running epoch does not take
+	changeAt  time.Duration // since when an epoch is due, by arrival
 	changeRef int64         // and in media time, NoPTS: not known yet
-	readyRef  int64         // media time when the last track got its parameters
 	pkt       media.Packet
 }
 
 // expectEpoch says that the PMT has other tracks than before.
 func (d *Demuxer) expectEpoch() {
-	d.change = true
-	d.changeAt, d.changeRef, d.readyRef = d.now, media.NoPTS, d.ref
+	d.changed()
+	d.changeAt, d.changeRef = d.now, media.NoPTS
 	if d.haveRef {
 		d.changeRef = d.ref
 	}
 }
 
-// becameReady says that a track has got its parameters.
-func (d *Demuxer) becameReady() {
-	d.change = true
-	d.readyRef = d.ref
+// changed says that the running epoch no longer has all tracks as they are.
+func (d *Demuxer) changed() {
+	if d.state == gateRuns {
+		d.state = gateChanges
+	}
 }
 
 // tick decides what only the time of arrival decides.
@@ -57,89 +64,120 @@ func (d *Demuxer) tick() error {
 		}
 	}
 	d.waitForPMT()
-	if len(d.pending.units) > 0 && d.now-d.changeAt >= maxWait && d.due(nil) {
-		return d.begin(&d.pending)
+	if len(d.pending.units) > 0 && d.due(nil) {
+		return d.begin()
 	}
 	return nil
 }
 
-// lead is the track whose random access points matter: the first video track that can be used.
+// lead is the track whose random access points matter: the first video track that is in the running epoch or could be in
+// the next.
 func (d *Demuxer) lead() *stream {
 	for _, s := range d.streams {
-		if s.ready && s.kind() == media.Video {
+		if s.kind() == media.Video && (s.track >= 0 || s.waits) {
 			return s
 		}
 	}
 	return nil
 }
 
-// due tells whether a new epoch begins now, with u as the unit at hand (nil: none).
+// due reports whether a new epoch begins now, with u as the unit at hand (nil: none).
 func (d *Demuxer) due(u *unit) bool {
-	if !d.change {
+	if d.state == gateRuns {
 		return false
 	}
-	complete, some, any := true, false, false
+	lead := d.lead()
+	if lead != nil && lead.track >= 0 && (u == nil || u.s != lead || !u.random) {
+		return false // what runs is better than pictures whose references are gone
+	}
+	any, some := false, false
+	missing := time.Duration(0) // how long what is missing is waited for
 	for _, s := range d.streams {
-		if s.kind() != media.Data {
-			any = true
-			complete = complete && s.ready
-			some = some || s.ready
+		here := s.track >= 0 || s.waits
+		switch {
+		case s.kind() == media.Data:
+			continue
+		case here:
+			some = true
+		case s.absent:
+		case s.kind() == media.Video && lead == nil:
+			missing = d.videoWait
+		default:
+			missing = max(missing, maxWait)
 		}
-	}
-	if any && !some {
-		return false
+		any = true
 	}
 	if d.changeRef == media.NoPTS && d.haveRef {
 		d.changeRef = d.ref
 	}
-	late := d.now-d.changeAt >= maxWait || d.haveRef && d.ref-d.changeRef >= maxWaitMedia
-	if !complete && !late {
-		return false
-	}
-	lead := d.lead()
 	switch {
-	case !d.open, lead == nil, lead.track < 0:
+	case any && !some:
+		return false
+	case d.now-d.changeAt >= missing, d.haveRef && d.ref-d.changeRef >= media.Ticks(missing):
 		return true
-	case u != nil && u.s == lead && u.random:
-		return true
-	default: // what runs is better than an epoch that begins in mid-GOP, for a while
-		return d.ref-d.readyRef >= maxLate
+	default: // other parameters of what runs can't wait
+		return lead != nil && lead.track >= 0 && lead.waits
 	}
 }
 
 // pass gives a unit on, or keeps it for the epoch that is due.
 func (d *Demuxer) pass(u *unit) error {
 	s := u.s
-	if s.gone {
+	switch {
+	case s.gone:
+		return nil
+	case s.track >= 0 && s.fits(u):
+		if d.state != gateChanges || !d.due(u) {
+			return d.write(u)
+		}
+	case s.track >= 0:
+	case s.kind() == media.Video && !s.waits && !u.random:
+		return nil // nothing that it could be decoded with
+	}
+	d.wait(u)
+	switch {
+	case d.due(u):
+		return d.begin()
+	case !d.pending.full():
 		return nil
 	}
-	if d.due(u) || d.open && min(u.dts, u.pts) < 0 { // the epoch that begins moves it up
-		d.pending.push(u)
-		return d.begin(&d.pending)
+	d.stats.Oversized++
+	if lead := d.lead(); lead != nil && lead.track < 0 || lead == nil && d.audible() {
+		return d.begin()
 	}
-	if !d.open || s.track < 0 {
-		d.pending.push(u)
-		if !d.pending.full() {
-			return nil
-		}
-		d.stats.Oversized++
-		if d.lead() == nil && !d.audible() {
-			d.pending.reset() // data that no epoch has been there for
-			return nil
-		}
-		return d.begin(&d.pending)
-	}
-	if u.params != s.given {
-		if !same(u.params, s.given) {
-			d.pending.push(u)
-			return d.begin(&d.pending)
-		}
-		s.given = u.params
-	}
-	return d.write(u)
+	d.forgetWaiting()
+	return nil
 }
 
-// audible tells whether there is an audio track that can be used.
+// fits reports whether the running epoch, which has the track, can take a unit: it was declared with the unit's
+// parameters, or the unit is a picture in the middle of others, which brings along what has changed.
+func (s *stream) fits(u *unit) bool {
+	if s.kind() != media.Video {
+		return u.params == s.given || same(u.params, s.given)
+	}
+	return !s.waits && (!u.random || s.given.cover(u.params))
+}
+
+// wait keeps a unit for the epoch that is due. Where that has to begin at a picture that is still to come, it keeps what
+// may still be part of it.
+func (d *Demuxer) wait(u *unit) {
+	d.changed()
+	u.s.waits, u.s.absent = true, false
+	if lead := d.lead(); lead == nil || lead.track >= 0 {
+		d.pending.trim(u.dts - leadInData)
+	}
+	d.pending.push(u)
+}
+
+// forgetWaiting drops the units that wait. A video goes on to wait, as what follows needs them.
+func (d *Demuxer) forgetWaiting() {
+	d.pending.reset()
+	for _, s := range d.streams {
+		s.waits = s.waits && s.track >= 0 && s.kind() == media.Video
+	}
+}
+
+// audible reports whether there is an audio track that can be used.
 func (d *Demuxer) audible() bool {
 	for _, s := range d.streams {
 		if s.ready && s.kind() == media.Audio {
@@ -149,114 +187,6 @@ func (d *Demuxer) audible() bool {
 	return false
 }
 
-func same(a, b *params) bool {
-	return a != nil && b != nil && a.codec == b.codec && bytes.Equal(a.config, b.config)
-}
-
-// begin begins an epoch with all tracks that are ready, and with the units in q.
-func (d *Demuxer) begin(q *queue) error {
-	q.units = slices.DeleteFunc(q.units, func(u unit) bool { return u.s.gone })
-	if len(q.units) == 0 {
-		q.reset()
-		return nil
-	}
-	d.normalise(q)
-	n := 0
-	for _, s := range d.streams {
-		s.track = -1
-		if !s.ready {
-			continue
-		}
-		s.track, s.given = n, s.lastParams
-		for i := range q.units {
-			if q.units[i].s == s {
-				s.given = q.units[i].params
-				break
-			}
-		}
-		n++
-	}
-	d.open, d.change = true, false
-	if err := d.announce(); err != nil {
-		return err
-	}
-	limit := media.NoPTS
-	if lead := d.lead(); lead != nil && q == &d.pending {
-		for i := range q.units {
-			if u := &q.units[i]; u.s == lead {
-				limit = u.dts
-				break
-			}
-		}
-	}
-	for i := range q.units {
-		u := &q.units[i]
-		s := u.s
-		if s.track < 0 || limit != media.NoPTS && s.early(u.dts, limit) {
-			continue
-		}
-		if !same(u.params, s.given) {
-			s.given = u.params
-			if err := d.announce(); err != nil {
-				return err
-			}
-		}
-		u.payload = q.payload(u)
-		if err := d.write(u); err != nil {
-			return err
-		}
-	}
-	q.reset()
-	return nil
-}
-
-// early tells that a unit comes too long before the first picture, which is at limit.
-func (s *stream) early(dts, limit int64) bool {
-	switch s.kind() {
-	case media.Audio:
-		return dts < limit-leadIn
-	case media.Data:
-		return dts < limit-leadInData
-	default:
-		return false
-	}
-}
-
-// normalise makes times positive, which they are not where a stream begins just before the
-// wrap with a track that is already behind it.
-func (d *Demuxer) normalise(q *queue) {
-	lowest := int64(0)
-	for i := range q.units {
-		lowest = min(lowest, q.units[i].dts, q.units[i].pts)
-	}
-	if lowest < 0 {
-		d.shift((-lowest + ts.Wrap - 1) &^ (ts.Wrap - 1))
-	}
-}
-
-// announce declares the tracks of a new epoch.
-func (d *Demuxer) announce() error {
-	tracks := make([]media.Track, 0, len(d.streams))
-	for _, s := range d.streams {
-		if s.track >= 0 {
-			tracks = append(tracks, media.Track{
-				Codec: s.given.codec, Language: s.language, PID: s.pid, Config: s.given.config,
-				KeyframeDistance: s.keyframeDistance(),
-			})
-		}
-	}
-	d.stats.Epochs++
-	return d.sink.BeginEpoch(tracks)
-}
-
-func (d *Demuxer) write(u *unit) error {
-	d.stats.Units++
-	d.pkt = media.Packet{Track: u.s.track, DTS: u.dts, PTS: u.pts, RandomAccess: u.random, Join: u.join, Payload: u.payload}
-	err := d.sink.WritePacket(&d.pkt)
-	d.pkt.Payload = nil
-	return err
-}
-
 // flushGate gives on what is held, as nothing follows.
 func (d *Demuxer) flushGate() error {
 	if len(d.held.units) > 0 {
@@ -264,8 +194,13 @@ func (d *Demuxer) flushGate() error {
 			return err
 		}
 	}
-	if d.change && (d.lead() != nil || d.audible()) {
-		return d.begin(&d.pending)
+	return d.beginWaiting()
+}
+
+// beginWaiting begins an epoch with the units that wait, as nothing follows that belongs to them.
+func (d *Demuxer) beginWaiting() error {
+	if lead := d.lead(); d.state == gateRuns || lead != nil && lead.track >= 0 || lead == nil && !d.audible() {
+		return nil
 	}
-	return nil
+	return d.begin()
 }

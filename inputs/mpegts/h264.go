@@ -34,7 +34,7 @@ type h264Unit struct {
 	frameNum uint32
 }
 
-func newH264() *h264 { return &h264{} }
+func newH264() *h264 { return &h264{sets: paramSets{sequence: h26x.H264SPS}} }
 
 func (*h264) kind(first byte) uint8 { return first & 0x1F }
 func (h *h264) empty() bool         { return h.pictures == 0 }
@@ -113,10 +113,9 @@ func (h *h264) slice(kind uint8, b []byte) meaning {
 		return bad
 	}
 	var info *h26x.H264SPSInfo
-	if pps := h.sets.find(h26x.H264PPS, s.PPS); pps != nil {
-		if h.sets.find(h26x.H264SPS, int(pps.ref)) != nil {
-			info = &h.sps[pps.ref]
-		}
+	pps := h.sets.find(h26x.H264PPS, s.PPS)
+	if pps != nil && h.sets.find(h26x.H264SPS, int(pps.ref)) != nil {
+		info = &h.sps[pps.ref]
 	}
 	if h.pictures > 0 && s.FirstMB != 0 && !h.delimit {
 		h.intra = h.intra && (s.Intra || h.pictures > 1)
@@ -139,10 +138,8 @@ func (h *h264) slice(kind uint8, b []byte) meaning {
 	h.idr = kind == h26x.H264IDR
 	h.intra = s.Intra
 	h.field, h.bottom, h.frameNum = field, bottom, num
-	h.params = h.sets.params(media.H264, h26x.H264SPS, h26x.H264PPS)
-	if info == nil {
-		h.params = nil // no decoder could read it
-	} else {
+	h.params = h.sets.at(media.H264, pps, h.idr || h.recovery > 0 || h.intra && h.hasSPS && h.hasPPS)
+	if info != nil {
 		h.rate = info.FrameRate
 	}
 	return picture
@@ -154,7 +151,7 @@ func (h *h264) close() unitInfo {
 	switch {
 	case h.pictures == 0:
 	case h.idr:
-		u.random = true
+		u.random, u.closed = true, true
 	case h.recovery > 0:
 		u.random = h.recovery <= 1+quickRecovery || headers
 	default:

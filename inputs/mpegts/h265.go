@@ -17,13 +17,14 @@ type h265 struct {
 type h265Unit struct {
 	picture  bool
 	random   bool
+	closed   bool // see unit
 	delimit  bool
 	params   *params
 	rate     float64
 	interval int // see unitInfo
 }
 
-func newH265() *h265 { return &h265{} }
+func newH265() *h265 { return &h265{sets: paramSets{sequence: h26x.H265SPS, video: h26x.H265VPS}} }
 
 func (*h265) kind(first byte) uint8 { return first >> 1 & 0x3F }
 func (h *h265) empty() bool         { return !h.picture }
@@ -102,7 +103,7 @@ func (h *h265) set(kind uint8, b []byte) bool {
 		return err == nil && h.sets.store(kind, id, sps, b)
 	}
 	s, err := h26x.ParseH265SPS(b)
-	if err != nil || !h.sets.store(kind, s.ID, 0, b) {
+	if err != nil || !h.sets.store(kind, s.ID, int(b[2]>>4), b) { // sps_video_parameter_set_id
 		return false
 	}
 	h.sps[s.ID] = s
@@ -119,23 +120,25 @@ func (h *h265) slice(kind uint8, b []byte) meaning {
 	}
 	h.picture = true
 	h.random = kind >= h26x.H265BLAFirst && kind <= h26x.H265IRAPLast
-	h.params = h.sets.params(media.H265, h26x.H265VPS, h26x.H265SPS, h26x.H265PPS)
+	h.closed = kind == h26x.H265IDR || kind == h26x.H265IDRAlone || kind == h26x.H265BLAAlone
 	r := h26x.NewReader(b[2:])
 	r.Skip(1)
 	if h.random {
 		r.Skip(1) // no_output_of_prior_pics_flag
 	}
 	pps := h.sets.find(h26x.H265PPS, int(r.UE()))
-	if pps == nil || r.Err() || h.sets.find(h26x.H265SPS, int(pps.ref)) == nil {
-		h.params = nil // no decoder could read it
-	} else {
+	if r.Err() {
+		pps = nil
+	}
+	h.params = h.sets.at(media.H265, pps, h.random)
+	if h.params != nil {
 		h.rate = h.sps[pps.ref].FrameRate
 	}
 	return picture
 }
 
 func (h *h265) close() unitInfo {
-	u := unitInfo{params: h.params, rate: h.rate, interval: h.interval, random: h.picture && h.random}
+	u := unitInfo{params: h.params, rate: h.rate, interval: h.interval, random: h.picture && h.random, closed: h.closed}
 	h.h265Unit = h265Unit{}
 	return u
 }

@@ -1,5 +1,7 @@
 package mpegts
 
+import "slices"
+
 const (
 	// maxQueue bounds what is held, in bytes and units.
 	maxQueue      = 8 << 20
@@ -14,6 +16,7 @@ type unit struct {
 	params   *params
 	dts, pts int64
 	random   bool
+	closed   bool   // of random access, and no picture behind it needs one before it
 	join     uint64 // see media.Packet
 	payload  []byte // valid during the call; not used while the unit is in a queue
 	at, size int    // in queue.data
@@ -34,6 +37,22 @@ func (q *queue) push(u *unit) {
 }
 
 func (q *queue) payload(u *unit) []byte { return q.data[u.at : u.at+u.size] }
+
+// trim drops units from before a time, as soon as that is worth the work.
+func (q *queue) trim(before int64) {
+	if len(q.units) == 0 || q.units[0].dts >= before-leadInData {
+		return
+	}
+	size := 0
+	q.units = slices.DeleteFunc(q.units, func(u unit) bool { return u.dts < before })
+	for i := range q.units {
+		u := &q.units[i]
+		copy(q.data[size:], q.payload(u))
+		u.at = size
+		size += u.size
+	}
+	q.data = q.data[:size]
+}
 
 func (q *queue) full() bool { return len(q.data) >= maxQueue || len(q.units) >= maxQueueUnits }
 

@@ -1,6 +1,8 @@
 package mpegts
 
 import (
+	"bytes"
+
 	"brume/media"
 	"brume/media/ts"
 )
@@ -12,6 +14,28 @@ const maxPES = 8 << 20
 type params struct {
 	codec  media.Codec
 	config []byte
+}
+
+// same reports whether both configure a decoder in the same way.
+func same(a, b *params) bool {
+	return a != nil && b != nil && a.codec == b.codec && bytes.Equal(a.config, b.config)
+}
+
+// cover reports whether a decoder that was configured with p has every parameter set in o. A nil o has none.
+func (p *params) cover(o *params) bool {
+	if o == nil || o == p {
+		return true
+	}
+	for set := range media.NALUnits(o.config) {
+		found := false
+		for has := range media.NALUnits(p.config) {
+			found = found || bytes.Equal(set, has)
+		}
+		if !found {
+			return false
+		}
+	}
+	return p.codec == o.codec
 }
 
 // The states of PES reassembly.
@@ -70,6 +94,11 @@ type stream struct {
 	ready bool    // a decoder could start
 	track int     // in the running epoch, -1: not in it
 	given *params // those of the running epoch
+
+	waits  bool  // units of it wait for another epoch
+	absent bool  // the running epoch did not wait for it any longer
+	begun  bool  // the pictures that the epoch lacks references for are over
+	entry  int64 // PTS of the picture with which the epoch began, NoPTS: not yet
 
 	lastParams *params // those of the last unit
 

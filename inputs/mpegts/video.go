@@ -96,6 +96,7 @@ const (
 // unitInfo is what is told of a whole access unit.
 type unitInfo struct {
 	random bool
+	closed bool    // see unit
 	params *params // nil: those that are needed have not been seen
 	rate   float64 // pictures per second, 0: not known
 	// interval is the longest distance of key frames in pictures, where the unit holds the options of an encoder that
@@ -333,7 +334,7 @@ func (v *video) give(n int) error {
 	if len(v.out) == 0 {
 		return nil
 	}
-	u := unit{s: v.s, params: info.params, random: info.random, join: v.join, payload: v.out}
+	u := unit{s: v.s, params: info.params, random: info.random, closed: info.closed, join: v.join, payload: v.out}
 	return v.s.stamped(&u, t, ok, info.rate)
 }
 

@@ -276,60 +276,6 @@ func TestRandomAccess(t *testing.T) {
 	}
 }
 
-func TestParameterSets(t *testing.T) {
-	other := annexB(aud, sps(0, 640, 352, false), pps(0, 0), slice(0x65, 0, sliceI, 0, 100))
-	lying := [][]byte{
-		{0x67},
-		{0x67, 77, 0x40, 30},
-		append([]byte{0x67, 77, 0x40, 30}, make([]byte, 20)...),
-		sps(0, 1<<20, 192, false), bytes.Repeat([]byte{0x67}, 6000),
-		{0x68},
-		{0x68, 0, 0, 0},
-	}
-	for _, c := range []struct {
-		name   string
-		in     *crafter
-		epochs int
-		errors uint64
-	}{
-		{"the same again", craft().gop(90000, 3).gop(100800, 3), 1, 0},
-		{"other content", craft().gop(90000, 3).video(100800, none, other), 2, 0},
-		{"there and back", craft().gop(90000, 3).video(100800, none, other).gop(104400, 2), 3, 0},
-		{"another set", craft().gop(90000, 3).video(100800, none, annexB(aud, pps(1, 0), slice(0x41, 0, sliceP, 1, 20))), 2, 0},
-		{"sets that lie", func() *crafter {
-			c := craft().gop(90000, 2)
-			for i, b := range lying {
-				c.video(97200+3600*int64(i), none, annexB(aud, b, slice(0x41, 0, sliceP, 1, 20)))
-			}
-			return c
-		}(), 1, uint64(len(lying))},
-		{"a picture without its sets", craft().gop(90000, 2).video(97200, none, annexB(aud, []byte{0x41, 0x9A, 0x02, 0x20, 0x20, 0x20})), 1, 0},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			r, d := demux(t, append(craft().tables(0, onlyVideo...).buf, c.in.buf...), Options{})
-			require.Len(t, r.epochs, c.epochs)
-			require.Equal(t, c.errors, d.Stats().UnitErrors)
-			require.Zero(t, d.Stats().Discontinuities)
-			for i := range r.epochs {
-				p, err := r.epochs[i].Tracks[0].Params()
-				require.NoError(t, err)
-				require.Contains(t, []int{320, 640}, p.Width)
-			}
-		})
-	}
-}
-
-// TestStaleSets: a new sequence does not drag along the sets of the one before.
-func TestStaleSets(t *testing.T) {
-	in := craft().tables(0, onlyVideo...)
-	in.video(90000, none, annexB(aud, sps(0, 320, 192, false), pps(0, 0), pps(1, 0), slice(0x65, 0, sliceI, 0, 20)))
-	in.video(93600, none, annexB(aud, sps(0, 640, 352, false), pps(0, 0), slice(0x65, 0, sliceI, 0, 20)))
-	r, _ := demux(t, in.buf, Options{})
-	require.Len(t, r.epochs, 2)
-	require.Equal(t, []byte{7, 8, 8}, kinds(r.epochs[0].Tracks[0].Config))
-	require.Equal(t, []byte{7, 8}, kinds(r.epochs[1].Tracks[0].Config))
-}
-
 // TestVideoContent compares each NAL unit with what ffmpeg finds.
 func TestVideoContent(t *testing.T) {
 	for _, c := range []struct{ name, encode, raw string }{

@@ -7,6 +7,9 @@ import (
 // The values of nal_unit_type (ITU-T H.265 table 7-1).
 const (
 	H265BLAFirst  = 16 // 16 to 23 are intra random access pictures
+	H265BLAAlone  = 18 // BLA_N_LP: no picture behind it is shown before it
+	H265IDR       = 19 // IDR_W_RADL: such pictures do not need what was before
+	H265IDRAlone  = 20 // IDR_N_LP
 	H265CRA       = 21
 	H265IRAPLast  = 23
 	H265VCLLast   = 31
