@@ -70,8 +70,8 @@ type Controller struct {
 	out         outbound
 	malformed   *slogLimiter
 	refusals    lines
-	childLines  lines // of all processes together
-	stateFile   string
+	childLines  lines    // of all processes together
+	runtime     *os.Root // nil where there is none
 	reported    map[role]bool
 	stopping    bool
 	events      *api.Events
@@ -98,6 +98,9 @@ func (c *Controller) Run(ctx context.Context, ctl *control.Conn, log *slog.Logge
 		return err
 	}
 	c.endLost(held)
+	if err := c.openRuntime(stored.Starts == 1); err != nil {
+		return fmt.Errorf("%w: %w", ErrSetup, err)
+	}
 	if err := c.openSockets(held, stored.Starts == 1); err != nil {
 		return fmt.Errorf("%w: %w", ErrSetup, err)
 	}

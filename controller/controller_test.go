@@ -278,7 +278,7 @@ func (h *host) start() {
 	})
 	var b []byte
 	eventually(h.t, 5*time.Second, "it tells where it listens", func() bool {
-		files, _ := filepath.Glob(filepath.Join(h.dir, "brume-*.json"))
+		files, _ := filepath.Glob(filepath.Join(h.dir, "run", "brume-*.json"))
 		if len(files) == 1 {
 			b, _ = os.ReadFile(files[0])
 		}

@@ -72,11 +72,11 @@ func fakeBrume(name string) int {
 	return 0
 }
 
-// testController has the fakes for programs and listens on free ports.
+// testController has the fakes for programs, makes its runtime directory in another one, and listens on free ports.
 func testController(programs, runtime string) *Controller {
 	cfg := config.Default()
 	cfg.SRT.Address, cfg.HTTP.Address, cfg.API.Address = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
-	cfg.RuntimeDir = config.Path(runtime)
+	cfg.RuntimeDir = config.Path(filepath.Join(runtime, "run"))
 	cfg.SRT.Pool = 2
 	cfg.Buffer.Size = 1 << 20
 	return &Controller{Config: cfg, Program: filepath.Join(programs, "brume"), Helper: filepath.Join(programs, "brume-srt")}

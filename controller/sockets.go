@@ -1,11 +1,9 @@
 package controller
 
 import (
-	"encoding/json"
 	"fmt"
 	"net"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -94,26 +92,3 @@ func closeFiles(files []*os.File) {
 		_ = f.Close()
 	}
 }
-
-// writeStateFile tells scripts where this server listens. The file is the guardian's, whose pid it has in its name.
-func (c *Controller) writeStateFile() {
-	server := os.Getppid()
-	c.stateFile = filepath.Join(string(c.Config.RuntimeDir), "brume-"+strconv.Itoa(server)+".json")
-	at := c.addresses()
-	state := map[string]any{"pid": server, "version": c.Version, "ports": at.SRT, "http": at.HTTP, "api": at.API}
-	if len(at.SRT) > 0 {
-		state["srt"] = at.SRT[0]
-	}
-	b, err := json.Marshal(state)
-	if err == nil {
-		err = os.MkdirAll(string(c.Config.RuntimeDir), 0o755)
-	}
-	if err == nil {
-		err = os.WriteFile(c.stateFile, append(b, '\n'), 0o644)
-	}
-	if err != nil {
-		c.log.Warn("can't write the file that tells where the server listens", "error", err)
-	}
-}
-
-func (c *Controller) removeStateFile() { _ = os.Remove(c.stateFile) }

@@ -67,7 +67,7 @@ func startProgram(t *testing.T, helper, configuration string, env ...string) *se
 	s.cmd.Dir = s.dir
 	s.cmd.Env = append(append(slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "BRUME_") }),
 		"BRUME_SRT_ADDRESS=127.0.0.1:0", "BRUME_HTTP_ADDRESS=127.0.0.1:0", "BRUME_API_ADDRESS=127.0.0.1:0",
-		"BRUME_RUNTIME_DIR="+s.dir, "BRUME_DATA_DIR="+s.dir), env...)
+		"BRUME_RUNTIME_DIR="+filepath.Join(s.dir, "run"), "BRUME_DATA_DIR="+s.dir), env...)
 	stderr, err := s.cmd.StderrPipe()
 	require.NoError(t, err)
 	require.NoError(t, s.cmd.Start())

@@ -154,6 +154,8 @@ func TestSetupErrors(t *testing.T) {
 	dir := t.TempDir()
 	bad := filepath.Join(dir, "bad.yaml")
 	require.NoError(t, os.WriteFile(bad, []byte("srt:\n  adress: :9000\n"), 0o600))
+	shared := t.TempDir()
+	require.NoError(t, os.Chmod(shared, 0o777|os.ModeSticky))
 	for _, c := range []struct {
 		name string
 		args []string
@@ -163,11 +165,12 @@ func TestSetupErrors(t *testing.T) {
 		{name: "unknown key", args: []string{"serve", "--config", bad}, want: []string{"bad.yaml:2", "adress"}},
 		{name: "checked", args: []string{"check", bad}, want: []string{"bad.yaml:2", "adress"}},
 		{name: "address in use", args: []string{"serve"}, env: []string{"BRUME_SRT_ADDRESS=" + s.srt}, want: []string{"in use", "BRUME_SRT_ADDRESS"}},
+		{name: "directory of others", args: []string{"serve"}, env: []string{"BRUME_SRT_ADDRESS=127.0.0.1:0", "BRUME_RUNTIME_DIR=" + shared}, want: []string{"chmod go-w " + shared, "BRUME_RUNTIME_DIR"}},
 		{name: "unknown variable", args: []string{"serve"}, env: []string{"BRUME_PORT=1"}, want: []string{"BRUME_PORT"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cmd := exec.Command(filepath.Join(s.dir, "brume"), c.args...)
-			cmd.Env = append([]string{"BRUME_HTTP_ADDRESS=127.0.0.1:0", "BRUME_API_ADDRESS=127.0.0.1:0", "BRUME_RUNTIME_DIR=" + dir, "BRUME_DATA_DIR=" + dir}, c.env...)
+			cmd.Env = append([]string{"BRUME_HTTP_ADDRESS=127.0.0.1:0", "BRUME_API_ADDRESS=127.0.0.1:0", "BRUME_RUNTIME_DIR=" + filepath.Join(dir, "run"), "BRUME_DATA_DIR=" + dir}, c.env...)
 			if c.args[0] == "check" {
 				cmd.Env = nil
 			}
