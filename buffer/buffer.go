@@ -49,9 +49,9 @@ const (
 	DefaultSize          = 64 << 20
 	MinSize              = 4 << 20
 	MaxSize              = 32 << 30
-	DefaultWindow        = time.Minute
+	DefaultWindow        = 72 * time.Second
 	DefaultSegmentTarget = time.Second
-	DefaultSegmentMax    = 6 * time.Second
+	DefaultSegmentMax    = 12 * time.Second
 	DefaultPartTarget    = 500 * time.Millisecond
 )
 

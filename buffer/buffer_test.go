@@ -71,8 +71,8 @@ func TestWriteAndRead(t *testing.T) {
 	i, err := r.Info()
 	require.NoError(t, err)
 	require.Equal(t, Info{
-		Stream: "news_1", Window: time.Minute, SegmentTarget: time.Second,
-		SegmentMax: 6 * time.Second, PartTarget: 500 * time.Millisecond,
+		Stream: "news_1", Window: DefaultWindow, SegmentTarget: time.Second,
+		SegmentMax: 12 * time.Second, PartTarget: 500 * time.Millisecond,
 	}, i)
 	require.ErrorIs(t, w.WritePacket(&media.Packet{}), ErrNoEpoch)
 	require.NoError(t, w.BeginEpoch([]media.Track{videoTrack, audioTrack}))

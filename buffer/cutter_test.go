@@ -78,7 +78,7 @@ func cut(c *cutter, tracks []media.Track, units []unit) {
 	c.begin(tracks)
 	for i := range units {
 		u := &units[i]
-		u.flags = c.next(u.track, u.dts, u.random)
+		u.flags = c.next(u.track, place{u.dts, u.dts}, u.random)
 		u.segment, u.part = c.segments-1, c.part
 	}
 }
@@ -134,16 +134,14 @@ func checkNumbers(t require.TestingT, units []unit) {
 	}
 }
 
-// checkTarget checks that no rendition has a segment that rounds above TARGETDURATION.
-func checkTarget(t require.TestingT, c *cutter, units []unit, tracks int) {
+// checkTarget checks that no segment rounds above TARGETDURATION: a segment lasts from mark to mark of the first track.
+func checkTarget(t require.TestingT, c *cutter, units []unit) {
 	if c.targetDuration == 0 {
 		return
 	}
-	for track := range tracks {
-		keys, got := lengths(units, track, bySegment)
-		for i, l := range got {
-			require.LessOrEqual(t, (l+media.ClockRate/2)/media.ClockRate, int64(c.targetDuration), "track %d, segment %d, %d ticks", track, keys[i], l)
-		}
+	keys, got := lengths(units, 0, bySegment)
+	for i, l := range got {
+		require.LessOrEqual(t, (l+media.ClockRate/2)/media.ClockRate, int64(c.targetDuration), "segment %d, %d ticks", keys[i], l)
 	}
 }
 
@@ -152,9 +150,9 @@ func checkParts(t require.TestingT, c *cutter, units []unit, tracks int) {
 	for track := range tracks {
 		keys, got := lengths(units, track, byPart)
 		for i, l := range got {
-			require.LessOrEqual(t, l, c.partTarget, "track %d, part %d", track, keys[i])
+			require.LessOrEqual(t, l, c.partMost(), "track %d, part %d", track, keys[i])
 			if keys[i][0] == keys[i+1][0] {
-				require.GreaterOrEqual(t, l*100, c.partTarget*85, "track %d, part %d", track, keys[i])
+				require.GreaterOrEqual(t, l, c.partLeast(), "track %d, part %d", track, keys[i])
 			}
 		}
 	}
@@ -189,7 +187,7 @@ func TestPartsOfCommonFormats(t *testing.T) {
 					require.Equal(t, partsOn, c.parts)
 					checkNumbers(t, units)
 					checkParts(t, c, units, 2)
-					checkTarget(t, c, units, 2)
+					checkTarget(t, c, units)
 				})
 			}
 		}
@@ -208,7 +206,7 @@ func TestPartsWithJitter(t *testing.T) {
 	for track := range sources {
 		keys, got := lengths(units, track, byPart)
 		for i, l := range got {
-			require.LessOrEqual(t, l, c.partTarget+sound.jitter, "track %d, part %d", track, keys[i])
+			require.LessOrEqual(t, l, c.partMost()+sound.jitter, "track %d, part %d", track, keys[i])
 		}
 	}
 }
@@ -226,17 +224,21 @@ func TestCuts(t *testing.T) {
 		{"GOP of 1 s", []source{video("30", 30), aac48}, 1, partsOn, []int64{30, 30, 30}},
 		{"GOP of 2 s", []source{video("25", 50), aac48}, 2, partsOn, []int64{50, 50, 50}},
 		{"NTSC rounds up", []source{video("29.97", 30), aac48}, 2, partsOn, []int64{30, 30, 30}},
-		{"short GOPs are joined", []source{video("25", 10), aac48}, 2, partsOn, []int64{30, 30, 30}},
-		{"GOP over the maximum", []source{video("25", 250), aac48}, 6, partsOn, []int64{150, 100, 161, 89}},
-		{"no random access", []source{video("25", 0), aac48}, 6, partsOn, []int64{150, 161, 162}},
-		{"longer GOP later", []source{video("25", 25, 25, 100), aac48}, 1, partsOn, []int64{25, 25, 36, 37, 27, 37, 36, 27}},
+		{"short GOPs are joined", []source{video("25", 10), aac48}, 2, partsOn, []int64{20, 30, 20}},
+		{"short GOPs divide the target", []source{video("30", 15), aac48}, 1, partsOn, []int64{30, 30, 30}},
+		{"x264's default", []source{video("25", 250), aac48}, 10, partsOn, []int64{250, 250, 250}},
+		{"GOP over the maximum", []source{video("25", 350), aac48}, 12, partsOn, []int64{299, 51, 299, 51}},
+		{"no random access", []source{video("25", 0), aac48}, 12, partsOn, []int64{299, 299}},
+		{"longer GOP later", []source{video("25", 25, 25, 100), aac48}, 1, partsOn, []int64{25, 25, 25, 26, 26, 23, 26, 26}},
+		{"scene cuts", []source{video("25", 250, 15, 250, 15, 5, 250), aac48}, 10, partsOn, []int64{250, 15, 250, 15}},
 		{"begins in a GOP", []source{{codec: media.H264, num: 3600, den: 1, gops: []int{50}, first: 20}, aac48}, 2, partsOn, []int64{20, 50, 50}},
-		{"10 fps has no parts", []source{{codec: media.H264, num: 9000, den: 1, gops: []int{20}}, aac48}, 2, partsOff, []int64{20, 20, 20}},
+		{"10 fps", []source{{codec: media.H264, num: 9000, den: 1, gops: []int{20}}, aac48}, 2, partsOn, []int64{20, 20, 20}},
+		{"5 fps has no parts", []source{{codec: media.H264, num: 18000, den: 1, gops: []int{10}}, aac48}, 2, partsOff, []int64{10, 10, 10}},
 		{"1 fps has no parts", []source{{codec: media.H264, num: 90000, den: 1, gops: []int{1}}, aac48}, 1, partsOff, []int64{1, 1, 1}},
 		{"10 fps alone", []source{{codec: media.H264, num: 9000, den: 1, gops: []int{20}}}, 2, partsOn, []int64{20, 20, 20}},
-		{"audio alone", []source{aac48}, 1, partsOn, []int64{46, 46, 46}},
-		{"audio alone, 44.1 kHz", []source{aac44}, 1, partsOn, []int64{42, 42, 42}},
-		{"audio a second behind", []source{video("25", 50), late}, 3, partsOn, []int64{50, 50, 50}},
+		{"audio alone", []source{aac48}, 1, partsOn, []int64{36, 47, 46}},
+		{"audio alone, 44.1 kHz", []source{aac44}, 1, partsOn, []int64{33, 43, 43}},
+		{"audio a second behind", []source{video("25", 50), late}, 2, partsOn, []int64{50, 50, 50}},
 		{"data alone", []source{{codec: media.KLV, num: 30000, den: 1}}, 1, partsOff, []int64{3, 3, 3}},
 	}
 	for _, test := range tests {
@@ -246,7 +248,7 @@ func TestCuts(t *testing.T) {
 			tracks := tracksOf(test.sources)
 			cut(c, tracks, units)
 			checkNumbers(t, units)
-			checkTarget(t, c, units, len(tracks))
+			checkTarget(t, c, units)
 			require.Equal(t, test.target, c.targetDuration)
 			require.Equal(t, test.parts, c.parts)
 			var got []int64
@@ -301,7 +303,7 @@ func TestCutProperties(t *testing.T) {
 		}
 		cut(c, tracks, units)
 		checkNumbers(t, units)
-		checkTarget(t, c, units, timed)
+		checkTarget(t, c, units)
 		if c.parts == partsOn {
 			checkParts(t, c, units, timed)
 		}
@@ -309,32 +311,39 @@ func TestCutProperties(t *testing.T) {
 	})
 }
 
-// checkSegments checks where the segments of the first track begin.
+// checkSegments checks where the segments of the first track begin: at random access points that are a target apart or lie in
+// another stretch of the timeline, and elsewhere only where a segment would become too long.
 func checkSegments(t require.TestingT, c *cutter, units []unit, v source) {
 	frame := (v.num+v.den-1)/v.den + 90
-	var at []unit // first packets of the lead track
-	for _, u := range units {
-		if u.track == 0 && (len(at) == 0 || at[len(at)-1].segment != u.segment) {
-			at = append(at, u)
+	bucket := func(dts int64) int64 { return (dts&(1<<33-1) + c.target/4) / c.target }
+	limit := int64(0)
+	var first, last unit // of the running segment; the newest random access point
+	for i, u := range units {
+		if u.track != 0 {
+			continue
 		}
-	}
-	for i := 1; i < len(at); i++ {
-		length := at[i].dts - at[i-1].dts
-		if !at[i].random {
-			limit := c.max
-			if c.targetDuration != 0 {
-				limit = min(limit, c.limit())
-			}
-			require.Greater(t, length+frame+2*3000, limit, "segment %d begins without random access and without need", at[i].segment)
-		} else if at[i-1].random {
-			require.GreaterOrEqual(t, length+frame, c.target, "segment %d is too short", at[i-1].segment)
+		if i == 0 || first.flags == 0 {
+			first, last = u, u
+			continue
 		}
-	}
-	for _, u := range units {
-		// The first random access point after the target, or after a start without one, is taken.
-		i, _ := slices.BinarySearchFunc(at, u.segment, func(a unit, s uint64) int { return int(a.segment) - int(s) })
-		if u.track == 0 && u.random && i < len(at) && at[i].dts != u.dts {
-			require.True(t, at[i].random && u.dts-at[i].dts < c.target, "random access point at %d was passed over", u.dts)
+		length := u.dts - first.dts
+		if limit = c.max; c.targetDuration != 0 {
+			limit = min(limit, c.limit())
+		}
+		due := !first.random || 2*length >= c.target && (10*(u.dts-last.dts) >= 9*c.target || bucket(u.dts) != bucket(first.dts))
+		switch begins := u.segment != first.segment; {
+		case begins && !u.random:
+			require.Greater(t, length+2*frame+c.partMost(), limit, "segment %d begins without random access and without need", u.segment)
+		case begins && !due:
+			require.Greater(t, length+max(c.gops.longest, 1), limit, "segment %d begins too early", u.segment)
+		case !begins && u.random:
+			require.False(t, due, "the random access point at %d was passed over", u.dts)
+		}
+		if u.random {
+			last = u
+		}
+		if u.segment != first.segment {
+			first = u
 		}
 	}
 }
@@ -356,15 +365,11 @@ func TestTargetDurationStays(t *testing.T) {
 			checkNumbers(t, units)
 			require.Equal(t, segments, units[0].segment)
 			if fixed != 0 {
-				checkTarget(t, c, units, 2)
+				checkTarget(t, c, units)
 				require.Equal(t, fixed, c.targetDuration)
 				require.Equal(t, parts, c.parts)
 			}
-			if rapid.Bool().Draw(t, "end") {
-				c.end()
-			} else {
-				c.complete(true)
-			}
+			c.end()
 			segments = c.segments
 			if fixed = c.targetDuration; fixed != 0 {
 				parts = c.parts
@@ -395,7 +400,7 @@ func TestLeadSilent(t *testing.T) {
 	}
 	_, got = lengths(units, 1, byPart)
 	for i, l := range got {
-		require.LessOrEqual(t, l, c.partTarget, "part %d", i)
+		require.LessOrEqual(t, l, c.partMost(), "part %d", i)
 	}
 	// Video comes back at 31.04 s, its random access point at 32 s.
 	i := slices.IndexFunc(units, func(u unit) bool { return u.track == 0 && u.dts == 32*media.ClockRate })
@@ -413,13 +418,68 @@ func TestWildTimes(t *testing.T) {
 				track: rapid.IntRange(0, 1).Draw(t, "track"), random: rapid.Bool().Draw(t, "random"),
 				dts: rapid.OneOf(rapid.Int64Range(0, 300000), rapid.Int64Range(-maxTicks, maxTicks), rapid.SampledFrom([]int64{-maxTicks, maxTicks, 0})).Draw(t, "dts"),
 			}
-			u.flags = c.next(u.track, u.dts, u.random)
+			u.flags = c.next(u.track, place{u.dts, u.dts}, u.random)
 			u.segment, u.part = c.segments-1, c.part
 			units = append(units, u)
 		}
 		checkNumbers(t, units)
 		c.end()
 		c.finish()
-		require.True(t, len(units) == 0 || c.targetDuration >= 1 && c.targetDuration <= 6)
+		require.True(t, len(units) == 0 || c.targetDuration >= 1 && c.targetDuration <= 12)
 	})
+}
+
+// TestPartsDivideGOPs checks that a GOP as long as the two before it is divided evenly, wherever that is possible.
+func TestPartsDivideGOPs(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		video source
+		want  []int // pictures of each part of a segment
+	}{
+		{"30 fps, 1 s", video("30", 30), []int{15, 15}},
+		{"25 fps, 1 s", video("25", 25), []int{13, 12}},
+		{"25 fps, 2 s", video("25", 50), []int{13, 12, 13, 12}},
+		{"29.97 fps, 1 s", video("29.97", 30), []int{15, 15}},
+		{"50 fps, 1 s", video("50", 50), []int{25, 25}},
+		{"24 fps, 48 pictures", video("24", 48), []int{12, 12, 12, 12}},
+		{"23.976 fps, 2 s", video("23.976", 48), []int{12, 12, 12, 12}},
+		{"25 fps, 32 pictures do not divide", video("25", 32), []int{13, 13, 6}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			sources := []source{test.video, aac48}
+			units := generate(sources, 30*media.ClockRate)
+			c := newCutter()
+			cut(c, tracksOf(sources), units)
+			require.Equal(t, partsOn, c.parts)
+			checkParts(t, c, units, 2)
+			got := make([]int, 0, len(test.want))
+			for _, u := range units {
+				if u.track != 0 || u.segment != 5 {
+					continue
+				}
+				for int(u.part) >= len(got) {
+					got = append(got, 0)
+				}
+				got[u.part]++
+			}
+			require.Equal(t, test.want, got)
+		})
+	}
+}
+
+// TestTargetDurationBegins checks what TARGETDURATION follows from: what the encoder tells, and what was seen.
+func TestTargetDurationBegins(t *testing.T) {
+	sources := []source{video("25", 25, 200), aac48}
+	units := generate(sources, 3*media.ClockRate)
+	for told, want := range map[int64]int{0: 1, 4 * media.ClockRate: 4, 4*media.ClockRate + 1: 5, 100 * media.ClockRate: 12} {
+		c := newCutter()
+		tracks := tracksOf(sources)
+		tracks[0].KeyframeDistance = told
+		cut(c, tracks, units)
+		require.Equal(t, want, c.targetDuration, "the encoder tells %d ticks", told)
+	}
+	c := newCutter()
+	cut(c, tracksOf(sources), generate(sources, 20*media.ClockRate))
+	require.Equal(t, 1, c.targetDuration, "it never changes")
+	require.Equal(t, 8, c.needed, "what the next buffer of the name begins with")
 }

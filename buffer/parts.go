@@ -1,31 +1,47 @@
 package buffer
 
+import "brume/media"
+
 // A source whose times differ by more than exactTicks from an even pace counts as rounded, to milliseconds at worst.
 const (
 	exactTicks   = 10
 	roundedTicks = 180
 	// Shorter packets than 1 ms are no media.
 	leastFrame = 90
-	planTries  = 64
 )
 
-// partEnds tells whether a part begins with this packet.
-func (c *cutter) partEnds(track int, dts int64) bool {
+// PartTargetOf is PART-TARGET for a part target, in any unit: a tenth more, so that parts of a whole number of frames fit.
+func PartTargetOf[T ~int64](partTarget T) T { return partTarget + partTarget/10 }
+
+// partMost is PART-TARGET in ticks: no part of any rendition is longer.
+func (c *cutter) partMost() int64 { return PartTargetOf(c.partTarget) }
+
+// partLeast is the shortest that a part may be, except for the last one of a segment
+// (draft-pantos-hls-rfc8216bis 4.4.4.9), in ticks.
+func (c *cutter) partLeast() int64 { return (c.partMost()*85 + 99) / 100 }
+
+// partPlan is how long the parts of the lead track are to be. It is made anew when some track's packets last longer or shorter.
+type partPlan struct {
+	durations []int64 // of each track's packets, for which the plan was made; 0 where not known
+	slack     int64   // how far times may be off, ticks
+	limit     int64   // a part of the lead track is no longer, ticks; 0: not possible
+}
+
+func (p *partPlan) reset() { *p = partPlan{durations: p.durations[:0]} }
+
+// partEnds reports whether a part begins with this packet.
+func (c *cutter) partEnds(track int, at place) bool {
 	if c.parts == partsOff || c.epochParts == partsOff || !c.timed(track) {
 		return false
 	}
-	s := &c.spans[track]
-	if !s.inPart {
-		return false
-	}
-	length, expected := dts-s.part, s.pace.longest()
-	if length <= 0 {
+	length := at.dts - c.partFrom
+	if length <= 0 || c.leadIn {
 		return false
 	}
 	if track != c.lead {
-		// As planned, the lead track ends it in time, unless it is silent or times are not quite even.
-		return length+expected > c.partTarget
+		return c.partEndsWithout(track, at.dts)
 	}
+	expected := c.spans[track].pace.longest()
 	if c.epochParts == partsOpen {
 		if length+expected <= c.partTarget/2 {
 			return false
@@ -35,13 +51,57 @@ func (c *cutter) partEnds(track int, dts int64) bool {
 			return false
 		}
 	}
-	return length+expected > c.plan()
+	if length+expected > c.partMost() {
+		return true
+	}
+	limit := c.planned()
+	if boundary, ok := c.gopBoundary(); ok {
+		return boundary
+	}
+	if c.kinds[track] != media.Video && c.bucketEnd()-(at.pts-length) <= c.partMost()-expected {
+		return false // what is left of the segment still fits
+	}
+	return length+expected > limit
+}
+
+// partEndsWithout reports whether a packet of another track than the lead track begins a part. As planned, the lead track ends it in
+// time, unless it is silent or times are not quite even.
+func (c *cutter) partEndsWithout(track int, dts int64) bool {
+	s, lead := &c.spans[track], &c.spans[c.lead].pace
+	frame := s.pace.mean()
+	if lead.started && dts > lead.last+lead.mean() && dts+frame-c.partFrom > c.partMost() {
+		return true // the last picture of the part lasts until here, and no part may be longer
+	}
+	return s.inPart && dts+frame-max(s.part, c.from.dts) > c.partMost()
+}
+
+// bucketEnd is the presentation time at which the running segment ends where every packet is a random access point.
+func (c *cutter) bucketEnd() int64 {
+	into := (c.from.pts&(1<<33-1) + c.target/4) % c.target
+	return c.from.pts - into + c.target
+}
+
+// gopBoundary reports whether a part begins with the next picture, so that a GOP as long as the last two is divided into parts of
+// equal length. ok is false where such parts are not possible.
+func (c *cutter) gopBoundary() (boundary, ok bool) {
+	g := &c.gops
+	n, frame := g.previous, c.plan.durations[c.lead]
+	if n == 0 || n != g.beforeThat || frame < leastFrame || g.pictures > n {
+		return false, false
+	}
+	k := (n*frame + c.partTarget/2) / c.partTarget
+	if k == 0 || n > maxPace/frame || !c.fits(n/k*frame) || !c.fits((n+k-1)/k*frame) {
+		return false, false
+	}
+	// round(i n / k) for some i.
+	i := (g.pictures*k + n/2) / n
+	return g.pictures == (i*n+k/2)/k, true
 }
 
 // decideParts decides whether the epoch has parts, and with the first epoch the stream. In a stream that
 // has parts, an epoch that can't have any has segments only.
 func (c *cutter) decideParts() {
-	if c.plan() > 0 {
+	if c.planned() > 0 {
 		c.epochParts = partsOn
 	} else {
 		c.epochParts = partsOff
@@ -51,13 +111,13 @@ func (c *cutter) decideParts() {
 	}
 }
 
-// plan returns how long a part may become in the lead track, in ticks; 0 when parts are not possible.
-func (c *cutter) plan() int64 {
+// planned returns how long a part may become in the lead track, in ticks; 0 when parts are not possible.
+func (c *cutter) planned() int64 {
 	if !c.paceChanged() {
-		return c.partLimit
+		return c.plan.limit
 	}
 	jitter := int64(0)
-	c.planned = c.planned[:0]
+	c.plan.reset()
 	for i := range c.spans {
 		s := &c.spans[i]
 		d := int64(0)
@@ -65,59 +125,66 @@ func (c *cutter) plan() int64 {
 			d = s.pace.mean()
 			jitter = max(jitter, s.pace.jitter())
 		}
-		c.planned = append(c.planned, d)
+		c.plan.durations = append(c.plan.durations, d)
 	}
-	slack := int64(roundedTicks)
-	if jitter <= exactTicks {
-		slack = 0
+	if jitter > exactTicks {
+		c.plan.slack = roundedTicks
 	}
-	c.partLimit = planParts(c.partTarget, c.lead, c.planned, slack)
-	if c.partLimit == 0 && c.epochParts == partsOn {
+	c.plan.limit = c.nearestFit()
+	if c.plan.limit == 0 && c.epochParts == partsOn {
 		// Parts can't be long enough any more. They stay short enough.
-		c.partLimit = c.partTarget
+		c.plan.limit = c.partTarget
 	}
-	return c.partLimit
+	return c.plan.limit
 }
 
-// paceChanged tells whether some track's packets last longer or shorter than when parts were planned.
+// paceChanged reports whether some track's packets last longer or shorter than when parts were planned.
 func (c *cutter) paceChanged() bool {
-	if len(c.planned) != len(c.spans) {
+	if len(c.plan.durations) != len(c.spans) {
 		return true
 	}
 	for i := range c.spans {
-		if was, is := c.planned[i], c.spans[i].pace.mean(); c.timed(i) && max(was-is, is-was)*64 > was {
+		if was, is := c.plan.durations[i], c.spans[i].pace.mean(); c.timed(i) && max(was-is, is-was)*64 > was {
 			return true
 		}
 	}
 	return false
 }
 
-// planParts finds the largest number of lead packets, such that in each track a part is no longer than
-// target and no shorter than 85 % of it (draft-pantos-hls-rfc8216bis 4.4.4.9). Durations are those of
-// each track's packets, 0 where not known, and slack is how far times may be off. The result is a
+// nearestFit finds the number of lead packets for a part that is nearest to the part target and that fits. The result is a
 // length of the lead track: that of the packets, and a bit for times that are not quite even.
-func planParts(target int64, lead int, durations []int64, slack int64) int64 {
-	frame := durations[lead]
-	if target <= 0 || frame < leastFrame {
+func (c *cutter) nearestFit() int64 {
+	frame := c.plan.durations[c.lead]
+	if c.partTarget <= 0 || frame < leastFrame {
 		return 0
 	}
-	least := (target*85 + 99) / 100
-	most := target / frame
-	for n := most; n > max(most-planTries, 0) && n*frame >= least; n-- {
-		length := n * frame
-		fits := true
-		for i, d := range durations {
-			if i == lead || d == 0 {
-				continue
+	near := (c.partTarget + frame/2) / frame
+	for away := int64(0); away*frame <= c.partMost(); away++ {
+		for _, n := range []int64{near + away, near - away} {
+			if length := n * frame; n > 0 && c.fits(length) {
+				return min(length+frame/4, c.partMost())
 			}
-			// A part of this track holds the packets that begin within one of the lead track.
-			longest := (length + slack + d - 1) / d * d
-			shortest := (length - slack) / d * d
-			fits = fits && longest <= target && shortest >= least
-		}
-		if fits {
-			return min(length+frame/4, target)
 		}
 	}
 	return 0
+}
+
+// fits reports whether parts of this length of the lead track are neither too long nor too short in any rendition.
+func (c *cutter) fits(length int64) bool {
+	most, least := c.partMost(), c.partLeast()
+	if length > most || length < least {
+		return false
+	}
+	for i, d := range c.plan.durations {
+		if i == c.lead || d == 0 {
+			continue
+		}
+		// A part of this track holds the packets that begin within one of the lead track.
+		longest := (length + c.plan.slack + d - 1) / d * d
+		shortest := (length - c.plan.slack) / d * d
+		if longest > most || shortest < least {
+			return false
+		}
+	}
+	return true
 }

@@ -142,12 +142,14 @@ func (w *Writer) restoreEntries() error {
 func (w *Writer) resumeCutter(from uint64) {
 	newest := w.m.record(w.head - 1)
 	w.cutter.begin(w.tracks)
+	first := w.m.record(from).entry()
+	w.cutter.fresh = first.Has(EpochStart)
 	for seq := from; seq < w.head; seq++ {
 		e := w.m.record(seq).entry()
 		if e.Track < 0 {
 			continue
 		}
-		w.cutter.replay(e.Track, e.DTS, e.Has(RandomAccess))
+		w.cutter.replay(e.Track, place{e.DTS, e.PTS}, e.Has(RandomAccess), seq == from)
 		if e.Track == w.cutter.lead {
 			w.clock = wallClock{wall: e.Wall, dts: e.DTS, last: e.DTS}
 		}

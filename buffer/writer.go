@@ -126,7 +126,7 @@ func (w *Writer) WritePacket(p *media.Packet) error {
 		return err
 	}
 	copy(w.m.payload(pos, length), p.Payload)
-	flags := w.cutter.next(p.Track, dts, p.RandomAccess)
+	flags := w.cutter.next(p.Track, place{dts, pts}, p.RandomAccess)
 	if p.Track == w.cutter.lead {
 		w.clock.step(w.now, dts)
 	}

@@ -71,9 +71,9 @@ type Log struct {
 type Buffer struct {
 	Window        Duration `yaml:"window"`         // how much media is kept, up to 1h
 	Size          Size     `yaml:"size"`           // most memory of one stream, 4MiB to 32GiB
-	SegmentTarget Duration `yaml:"segment_target"` // a segment ends at the first random access point after it, 250ms to 60s
+	SegmentTarget Duration `yaml:"segment_target"` // how long segments are where random access points allow, 250ms to 60s
 	SegmentMax    Duration `yaml:"segment_max"`    // no segment is longer, 1s to 60s
-	PartTarget    Duration `yaml:"part_target"`    // longest part of low-latency HLS, 100ms to 5s, or 0 for none
+	PartTarget    Duration `yaml:"part_target"`    // usual part of low-latency HLS, 100ms to 5s, or 0 for none
 }
 
 // StreamConfig is what holds for one stream.
@@ -140,10 +140,10 @@ func Default() *Config {
 		API:  API{Address: "127.0.0.1:4242"},
 		Log:  Log{Level: "info", Format: LogAuto},
 		Buffer: Buffer{
-			Window:        Duration(60 * time.Second),
+			Window:        Duration(72 * time.Second),
 			Size:          64 * megabyte,
 			SegmentTarget: Duration(time.Second),
-			SegmentMax:    Duration(6 * time.Second),
+			SegmentMax:    Duration(12 * time.Second),
 			PartTarget:    Duration(500 * time.Millisecond),
 		},
 		Resume: Duration(10 * time.Second),

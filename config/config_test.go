@@ -214,11 +214,11 @@ func TestRefused(t *testing.T) {
 		{"many documents", strings.Repeat("a\n---\n", 1<<15), "f:4:1: a second document begins here"},
 		{"no YAML", "srt: {\n", "f:1:6:"},
 		{"tab", "srt:\n\tpool: 4\n", "f:2:1:"},
-		{"target above max", "buffer: {segment_target: 7s}\n", "a segment_target of 7s is above the segment_max of 6s"},
+		{"target above max", "buffer: {segment_target: 13s}\n", "a segment_target of 13s is above the segment_max of 12s"},
 		{"part above target", "buffer: {part_target: 2s}\n", "a part_target of 2s is above the segment_target of 1s"},
-		{"short window", "buffer: {window: 20s}\n", "f:1:10: buffer.window: a window of 20s is too short for a segment_max of 6s: HLS needs six times that; raise window to 36s"},
-		{"long segments", "buffer: {segment_max: 20s}\n", "f:1:10: buffer.segment_max: a window of 1m is too short for a segment_max of 20s"},
-		{"stream beside the general value", "streams:\n  live:\n    buffer:\n      segment_max: 30s\n", "f:4:7: streams.live.buffer.segment_max: a window of 1m"},
+		{"short window", "buffer: {window: 20s}\n", "f:1:10: buffer.window: a window of 20s is too short for a segment_max of 12s: HLS needs six times that; raise window to 1m12s"},
+		{"long segments", "buffer: {segment_max: 20s}\n", "f:1:10: buffer.segment_max: a window of 1m12s is too short for a segment_max of 20s"},
+		{"stream beside the general value", "streams:\n  live:\n    buffer:\n      segment_max: 30s\n", "f:4:7: streams.live.buffer.segment_max: a window of 1m12s"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			c, err := parse("f", []byte(tc.text), nil)

@@ -228,7 +228,7 @@ func TestBlockingReload(t *testing.T) {
 		text := body(t, r)
 		require.NotContains(t, text, "PRELOAD-HINT")
 		require.NotContains(t, text, "CAN-BLOCK-RELOAD", "nothing can come")
-		require.Contains(t, text, "PART-HOLD-BACK=1.5", "it never changes")
+		require.Contains(t, text, "PART-HOLD-BACK=1.65", "it never changes")
 		require.Equal(t, text, body(t, get(t, s, "v0/index.m3u8?_HLS_msn=4")), "answered at once")
 	})
 	t.Run("a stream that is over", func(t *testing.T) {

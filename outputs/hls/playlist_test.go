@@ -168,7 +168,7 @@ func TestForcedCut(t *testing.T) {
 func TestEpochs(t *testing.T) {
 	small := ffmpegClip(t, 4, strings.Fields(videoArgs+"-f lavfi -i sine"+h264Args+"-c:a aac -ar 48000")...)
 	large := ffmpegClip(t, 4, strings.Fields("-f lavfi -i testsrc2=s=640x360:r=30 -f lavfi -i sine"+h264Args+"-c:a aac -ar 48000")...)
-	f := newFeed(t, buffer.Options{})
+	f := newFeed(t, buffer.Options{Window: time.Minute})
 	s := f.stream(Options{})
 	f.begin(small.tracks...)
 	f.play(small, 0, nil)

@@ -130,7 +130,7 @@ func TestSameAfterRestart(t *testing.T) {
 			whole[path] += b
 		}
 		if seen[path] != "" {
-			require.Equal(t, seen[path], whole[path], "a segment is its parts")
+			require.True(t, seen[path] == whole[path], "%s is its parts: %d bytes, not %d", path, len(seen[path]), len(whole[path]))
 		}
 	}
 	require.Zero(t, early.Stats().Corrupt)

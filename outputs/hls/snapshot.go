@@ -14,7 +14,7 @@ import (
 // header is what the buffer's header says.
 type header struct {
 	targetDuration int   // seconds, 0 until it is known
-	partTarget     int64 // ticks, 0: no parts
+	partTarget     int64 // PART-TARGET in ticks, 0: no parts
 	closed, ended  bool
 	window         int64 // ticks
 	tail           uint64
@@ -22,7 +22,7 @@ type header struct {
 
 func headerOf(i *buffer.Info) header {
 	return header{
-		targetDuration: i.TargetDuration, partTarget: media.Ticks(i.PartTarget), window: media.Ticks(i.Window), tail: i.Tail,
+		targetDuration: i.TargetDuration, partTarget: media.Ticks(buffer.PartTargetOf(i.PartTarget)), window: media.Ticks(i.Window), tail: i.Tail,
 		closed: i.State == buffer.Closed, ended: i.State == buffer.Ended || i.State == buffer.Closed,
 	}
 }
