@@ -57,6 +57,7 @@ type elementary struct {
 type Muxer struct {
 	streams    []*elementary // by index of the track; nil for one that is left out
 	pcr        *elementary   // the one that carries PCR
+	filler     *Filler       // nil: unbounded
 	tables     []byte        // PAT and PMT packets
 	patCC      byte
 	pmtCC      byte
@@ -174,23 +175,6 @@ func (m *Muxer) WritePacket(dst []byte, p *media.Packet) ([]byte, error) {
 		return e.writeSection(dst, u.body), nil
 	}
 	return e.writePES(dst, p, &u, pcr), nil
-}
-
-// keepUp writes the PCRs and tables that are due before the next unit, in a program whose units are far apart. After
-// a gap that is none but a jump of the clock it writes nothing.
-func (m *Muxer) keepUp(dst []byte) []byte {
-	if m.clock-m.lastPCR > maxGap {
-		return dst
-	}
-	for m.clock-m.lastPCR > pcrLimit {
-		m.lastPCR += pcrFill
-		if m.lastPCR-m.lastTables >= tablesEvery {
-			dst = m.writeTables(dst)
-			m.lastTables = m.lastPCR
-		}
-		dst = m.pcr.writePCR(dst, pcrAt(m.lastPCR))
-	}
-	return dst
 }
 
 // pcrAt is the program clock's base when a unit with this DTS begins to arrive, 33 bits.

@@ -55,6 +55,7 @@ type Viewer struct {
 	raw     int           // track of the transport stream as it came, which is sent then; -1: the epoch has none
 	cut     int           // bytes of its next unit that are not sent
 	muxer   *mpegts.Muxer // nil while the epoch has nothing that can be sent
+	filler  mpegts.Filler
 	epoch   uint64
 	lead    int    // track whose random access points are waited for
 	waiting bool   // for a random access point
@@ -152,6 +153,7 @@ func (v *Viewer) fill() error {
 		}
 		v.waiting = true
 	}
+	v.filler.SetTime(time.Now())
 	for range maxSearched {
 		if len(v.out) >= batchSize {
 			return nil
@@ -273,6 +275,7 @@ func (v *Viewer) begin(epoch uint64) error {
 		v.counted.LastError = err
 		return nil
 	}
+	v.muxer.Bound(&v.filler)
 	v.restart()
 	return nil
 }

@@ -212,6 +212,25 @@ func TestFromTheLatestRandomAccessPoint(t *testing.T) {
 	require.Equal(t, uint64(len(r.got)), stats.Bytes)
 }
 
+// TestBytesOfASourceThatRunsTooFast plays pictures whose times are 2 s apart and that come as fast as they can: a viewer gets little
+// more than the media.
+func TestBytesOfASourceThatRunsTooFast(t *testing.T) {
+	const pictures, perPicture = 50, 6 // packets: a picture, a sound, tables, PCR
+	s := newStream(t, 0)
+	s.begin(tracks)
+	began := time.Now()
+	s.write(1)
+	r := view(s, &peer{room: -1})
+	for n := 1; n < pictures; n++ {
+		s.dts += 2*90000 - ticks
+		s.write(1)
+		r.waitFor(n)
+	}
+	passed := time.Since(began) + 10*time.Second
+	fill := int(passed/(90*time.Millisecond))*188 + int(passed/(400*time.Millisecond))*2*188
+	require.Less(t, len(r.got), pictures*perPicture*188+fill)
+}
+
 func TestMessageSizes(t *testing.T) {
 	s := newStream(t, 0)
 	s.begin(tracks)
