@@ -28,6 +28,7 @@ type fake struct {
 	streams     []Stream
 	connections []Connection
 	pushes      []Push
+	refused     []Refusal
 	snapshot    MetricsSnapshot
 	events      *Events
 	failure     error // of every operation, when set
@@ -41,6 +42,7 @@ func (f *fake) Ready() error              { return f.ready }
 func (f *fake) Events() *Events           { return f.events }
 func (f *fake) Streams() []Stream         { return append([]Stream(nil), f.streams...) }
 func (f *fake) Connections() []Connection { return append([]Connection(nil), f.connections...) }
+func (f *fake) Refusals() []Refusal       { return append([]Refusal(nil), f.refused...) }
 func (f *fake) Metrics() MetricsSnapshot  { return f.snapshot }
 
 func (f *fake) Stream(name string) (Stream, error) {
@@ -209,7 +211,7 @@ func newFake() *fake {
 		HTTP:      HTTPMetrics{Accepted: 4, Requests: []HTTPRequests{{"segment", "2xx", 5, 600}, {"playlist", "4xx", 1, 10}}},
 		Events:    EventMetrics{Told: map[EventType]uint64{EventLive: 3}, Subscribers: 2, Dropped: 1},
 		Processes: map[string]int{"http": 1, "srt": 3}, Restarts: map[string]uint64{"http": 2},
-		Rejects: map[Refusal]uint64{{1403, "network"}: 1}, Kills: map[string]uint64{"cpu": 3}, Failures: map[string]uint64{srt.FailTimeout: 1, "made up": 2, "too": 3},
+		Rejects: map[RejectCause]uint64{{1403, "network"}: 1}, Kills: map[string]uint64{"cpu": 3}, Failures: map[string]uint64{srt.FailTimeout: 1, "made up": 2, "too": 3},
 	}
 	return f
 }
@@ -370,6 +372,25 @@ func TestConnections(t *testing.T) {
 		res, body = do(t, h, method, "/api/v1/connections/none")
 		requireProblem(t, res, body, http.StatusNotFound, `there is no connection \"none\"`)
 	}
+}
+
+func TestRefusals(t *testing.T) {
+	f := newFake()
+	h := New(f, Options{})
+	require.Equal(t, List[Refusal]{Items: []Refusal{}}, get[List[Refusal]](t, h, "/api/v1/refusals"))
+	at := time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)
+	f.refused = []Refusal{
+		{Time: at.Add(2 * time.Second), Peer: "192.0.2.7:3", Local: "192.0.2.1:8889", StreamID: "app/***", Code: 1400, Cause: "bad_request", Reason: "a sentence", Count: 1},
+		{Time: at.Add(time.Second), Peer: "192.0.2.7:2", Stream: "live", StreamID: "publish:live", Code: 1409, Cause: "conflict", Reason: "a sentence", Count: 1},
+		{Time: at, Peer: "192.0.2.7:1", Stream: "live", StreamID: "publish:live:me:***", Code: 1010, Cause: "bad_secret", Reason: "a sentence", Count: 2, Connection: "c1"},
+	}
+	require.Equal(t, List[Refusal]{f.refused, 3}, get[List[Refusal]](t, h, "/api/v1/refusals"))
+	require.Equal(t, List[Refusal]{f.refused[1:2], 3}, get[List[Refusal]](t, h, "/api/v1/refusals?limit=1&offset=1"))
+	require.Equal(t, List[Refusal]{f.refused[1:], 2}, get[List[Refusal]](t, h, "/api/v1/refusals?stream=live"))
+	require.Equal(t, List[Refusal]{f.refused[2:], 1}, get[List[Refusal]](t, h, "/api/v1/refusals?stream=live&cause=bad_secret"))
+	require.Empty(t, get[List[Refusal]](t, h, "/api/v1/refusals?stream=other").Items)
+	res, body := do(t, h, http.MethodGet, "/api/v1/refusals?peer=x")
+	requireProblem(t, res, body, http.StatusUnprocessableEntity, "unknown query parameter")
 }
 
 // What an operation is not made for is refused, and never answered with everything.

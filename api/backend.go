@@ -49,6 +49,9 @@ type Backend interface {
 	// Disconnect begins to end a connection. It returns ErrNotFound where there is none.
 	Disconnect(id string) error
 
+	// Refusals returns the newest callers that were refused, the newest first.
+	Refusals() []Refusal
+
 	// ConnectionHistory returns what a connection was like, or ErrNotFound.
 	ConnectionHistory(id string, r Resolution) (ConnectionHistory, error)
 	// StreamHistory returns what a stream was like, also for some time after it is gone, or ErrNotFound.

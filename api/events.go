@@ -64,10 +64,11 @@ type EventEnd struct {
 
 // EventRefusal is why a caller was refused.
 type EventRefusal struct {
-	Code  int    `json:"code" doc:"SRT rejection code" example:"1404"`
-	Cause string `json:"cause" doc:"The same in a sentence; of the last one when there were many"`
-	Peer  string `json:"peer" doc:"Address and port of the caller; of the last one when there were many" example:"192.0.2.7:50000"`
-	Count uint64 `json:"count" minimum:"1" doc:"Callers that this event stands for: during a flood those of one code are counted, and told once in a second"`
+	Code   int    `json:"code" doc:"SRT rejection code" example:"1404"`
+	Cause  string `json:"cause" doc:"The same in one word, as in brume_srt_rejects_total" example:"no_publisher"`
+	Reason string `json:"reason" doc:"The same in a sentence; of the last one when there were many"`
+	Peer   string `json:"peer" doc:"Address and port of the caller; of the last one when there were many" example:"192.0.2.7:50000"`
+	Count  uint64 `json:"count" minimum:"1" doc:"Callers that this event stands for: during a flood those of one cause are counted, and told once in a second"`
 }
 
 // EventProcess is a process that was started again.

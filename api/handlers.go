@@ -74,6 +74,7 @@ func (h *handlers) register(a huma.API) []byte {
 	register(a, http.MethodGet, "/api/v1/connections/{id}", "getConnection", "One connection", h.connection, notFound)
 	register(a, http.MethodDelete, "/api/v1/connections/{id}", "disconnect", "End a connection", h.disconnect, notFound)
 	register(a, http.MethodGet, "/api/v1/connections/{id}/history", "getConnectionHistory", "What a connection was like, for graphs", h.connectionHistory, notFound, invalid)
+	register(a, http.MethodGet, "/api/v1/refusals", "listRefusals", "SRT callers that were refused, the newest first", h.refusals, invalid)
 	register(a, http.MethodGet, "/api/v1/streams/{name}/history", "getStreamHistory", "What a stream was like, for graphs", h.streamHistory, notFound, invalid)
 	h.registerEvents(a)
 	h.registerPushes(a)

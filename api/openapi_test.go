@@ -66,7 +66,7 @@ func TestOpenAPI(t *testing.T) {
 	require.Equal(t, []string{
 		"DELETE /api/v1/connections/{id}", "DELETE /api/v1/pushes/{id}", "DELETE /api/v1/streams/{name}", "DELETE /api/v1/streams/{name}/lock",
 		"GET /api/v1/connections", "GET /api/v1/connections/{id}", "GET /api/v1/connections/{id}/history", "GET /api/v1/events", "GET /api/v1/info",
-		"GET /api/v1/pushes", "GET /api/v1/pushes/{id}",
+		"GET /api/v1/pushes", "GET /api/v1/pushes/{id}", "GET /api/v1/refusals",
 		"GET /api/v1/streams", "GET /api/v1/streams/{name}", "GET /api/v1/streams/{name}/history", "POST /api/v1/pushes", "PUT /api/v1/streams/{name}/lock",
 	}, operations)
 	require.Contains(t, d.Paths["/api/v1/streams/{name}"]["delete"].Responses, "409")

@@ -12,15 +12,15 @@ type MetricsSnapshot struct {
 	Listeners   []ListenerMetrics
 	HTTP        HTTPMetrics
 	Events      EventMetrics
-	Processes   map[string]int     // running now, by role
-	Restarts    map[string]uint64  // processes started again after an end nobody wanted, by role
-	Rejects     map[Refusal]uint64 // SRT callers that were refused before or after they were accepted
-	Failures    map[string]uint64  // ends of connections, by reason (srt.Fail constants)
-	Kills       map[string]uint64  // processes ended by force, by cause
+	Processes   map[string]int         // running now, by role
+	Restarts    map[string]uint64      // processes started again after an end nobody wanted, by role
+	Rejects     map[RejectCause]uint64 // SRT callers that were refused before or after they were accepted
+	Failures    map[string]uint64      // ends of connections, by reason (srt.Fail constants)
+	Kills       map[string]uint64      // processes ended by force, by cause
 }
 
-// Refusal is why an SRT caller is refused. Both are of fixed sets.
-type Refusal struct {
+// RejectCause is why an SRT caller is refused. Both are of fixed sets.
+type RejectCause struct {
 	Code  int    // SRT rejection code
 	Cause string // what was the matter, in one word
 }

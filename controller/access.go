@@ -2,7 +2,6 @@ package controller
 
 import (
 	"errors"
-	"log/slog"
 	"net/netip"
 	"os"
 	"strings"
@@ -180,16 +179,6 @@ func (c *Controller) answer(a asked, v srt.Verdict, handover ...*os.File) error 
 	return a.by.ctl.Send(srt.MsgVerdict, v, handover...)
 }
 
-// refused counts and answers a caller that is not admitted.
-func (c *Controller) refused(a asked, why cause, reason string) {
-	c.rejects[why]++
-	c.tellRefused(nil, clip(a.req.Peer, 64), streamOf(a.req.StreamID), why.code(), reason)
-	c.refusals.log(c.log, slog.LevelInfo, "refused an SRT caller", "peer", clip(a.req.Peer, 64), "local", clip(a.req.Local, 64),
-		"stream_id", loggable(a.req.StreamID), "code", why.code(), "cause", string(why), "reason", reason)
-	// One that does not hear it asks again, and is answered then.
-	_ = c.answer(a, srt.Verdict{Reject: why.code(), Reason: reason})
-}
-
 // requested answers the listener about a caller.
 func (c *Controller) requested(a asked) {
 	if c.processes[a.by.ID] != a.by || a.by.duty == nil {
@@ -222,17 +211,6 @@ func (c *Controller) requested(a asked) {
 		}
 	}
 	c.place(conn, a)
-}
-
-// loggable is a stream id without what may be secret in it, for the log.
-func loggable(id string) string {
-	if i := strings.IndexByte(id, '?'); i >= 0 {
-		id = id[:i]
-	}
-	if parsed, err := srt.ParseStreamID(id); err == nil {
-		return parsed.Name
-	}
-	return "(unreadable)"
 }
 
 // clip bounds what somebody outside wrote, and leaves of it what can be shown: no line of it can pass for one of ours, and

@@ -25,6 +25,13 @@ const (
 	causeBuffer      cause = "buffer"            // the stream's buffer can't be made
 	causeEnded       cause = "ended"             // somebody ended it before it began
 	causeStopping    cause = "stopping"          // the server is shutting down
+
+	// Of a listener, whatever is asked for:
+	causeBadHandshake cause = "bad_handshake" // its handshake can't be read
+	causeVersion      cause = "version"       // handshake version 4, of libsrt before 1.3
+	causeBufferMode   cause = "buffer_mode"   // messageapi=0
+	causeFileMode     cause = "file_mode"     // transtype=file
+	causeGroup        cause = "group"         // a member of a bonded group
 )
 
 // codes are the SRT rejection codes that callers are told.
@@ -35,6 +42,8 @@ var codes = map[cause]int{
 	causeNoPublisher: srt.RejectNotFound, causeConflict: srt.RejectConflict, causeConnections: srt.RejectOverload,
 	causePerAddress: srt.RejectOverload, causePerStream: srt.RejectOverload, causeNoProcess: srt.RejectOverload,
 	causeBuffer: srt.RejectOverload, causeEnded: srt.RejectUnavailable, causeStopping: srt.RejectUnavailable,
+	causeBadHandshake: srt.RejectBadRequest, causeVersion: srt.RejectVersion, causeBufferMode: srt.RejectMessageAPI,
+	causeFileMode: srt.RejectCongestion, causeGroup: srt.RejectGroup,
 }
 
 func (c cause) code() int { return codes[c] }

@@ -19,7 +19,8 @@ import (
 type connRecord struct {
 	ID        string         `json:"id"`
 	Stream    string         `json:"stream"`
-	Buffer    uint64         `json:"buffer,omitempty"` // id of the stream's buffer, 0 while the role is unknown
+	StreamID  string         `json:"stream_id,omitempty"` // that the caller sent, without its secrets
+	Buffer    uint64         `json:"buffer,omitempty"`    // id of the stream's buffer, 0 while the role is unknown
 	Role      srt.Role       `json:"role"`
 	Only      srt.Role       `json:"only,omitempty"` // while its role is unknown: the only one that it may show
 	Port      string         `json:"port,omitempty"` // key of the port that it came by
@@ -67,7 +68,7 @@ func (c *Controller) newConnection(a asked, d decision) *connection {
 	_, _ = rand.Read(id) // never fails
 	req := &a.req
 	conn := &connection{terms: d.terms, connRecord: connRecord{
-		ID: hex.EncodeToString(id), Stream: d.stream, Role: d.role, Only: d.only, Port: a.by.Port,
+		ID: hex.EncodeToString(id), Stream: d.stream, StreamID: shownID(req.StreamID), Role: d.role, Only: d.only, Port: a.by.Port,
 		Peer: clip(req.Peer, 64), Local: clip(req.Local, 64), SocketID: req.SocketID, Since: time.Now(),
 	}}
 	conn.samples.fresh = true
@@ -226,7 +227,7 @@ func (c *Controller) connected(conn *connection, connected srt.Connected) {
 	_ = c.record(conn.proc) // it would be told again
 	c.tellConnection(api.EventConnected, conn)
 	c.log.Info("SRT connected", "conn", conn.ID, "stream", conn.Stream, "role", roleName(conn.Role), "peer", conn.Peer,
-		"peer_srt", connected.PeerSRT, "latency_rcv", connected.LatencyRcv, "latency_snd", connected.LatencySnd, "key_length", connected.KeyLength)
+		"peer_version", connected.PeerSRT, "latency_receive_ms", connected.LatencyRcv, "latency_send_ms", connected.LatencySnd, "key_length", connected.KeyLength)
 }
 
 // directed lets a connection whose role has shown itself into its stream, or ends it.
@@ -311,15 +312,6 @@ func (c *Controller) grant(conn *connection) {
 	}
 }
 
-// turnAway ends a connection that was accepted before it could be judged.
-func (c *Controller) turnAway(conn *connection, why cause, reason string) {
-	c.rejects[why]++
-	c.tellRefused(conn, conn.Peer, conn.Stream, why.code(), reason)
-	c.refusals.log(c.log, slog.LevelInfo, "closing an SRT connection", "conn", conn.ID, "stream", conn.Stream, "peer", conn.Peer, "local", conn.Local,
-		"code", why.code(), "cause", string(why), "reason", reason)
-	c.closeConnection(conn)
-}
-
 // closeConnection begins to end a connection; sweepConnections sees that it does.
 func (c *Controller) closeConnection(conn *connection) {
 	if !conn.closing.IsZero() {
@@ -363,8 +355,14 @@ var failReasons = map[string]bool{
 	srt.FailBuffer: true, srt.FailStreamEnd: true, srt.FailController: true, srt.FailInternal: true,
 }
 
-// secrets are the refusals of libsrt itself.
-var secrets = map[string]cause{srt.FailSecret: causeBadSecret, srt.FailUnsecure: causeNoSecret}
+// secrets are the refusals of libsrt itself, and secretReasons what the operator is told of them.
+var (
+	secrets       = map[string]cause{srt.FailSecret: causeBadSecret, srt.FailUnsecure: causeNoSecret}
+	secretReasons = map[cause]string{
+		causeBadSecret: "the caller's passphrase is another one than the port's or the stream's",
+		causeNoSecret:  "one side has a passphrase and the other has none",
+	}
+)
 
 func (c *Controller) connectionFailed(p *process, failed srt.Failed) {
 	if p.failed {
@@ -381,7 +379,8 @@ func (c *Controller) connectionFailed(p *process, failed srt.Failed) {
 	}
 	conn.ended = api.EventEnd{Reason: failed.Reason, Detail: clip(failed.Detail, 200)}
 	if why, ok := secrets[failed.Reason]; ok && conn.Connected == nil && conn.dialer == nil {
-		c.rejects[why]++ // libsrt has refused it
+		c.noteRefusal(why, conn.refusal(secretReasons[why]), conn.event()) // libsrt has refused it
+		return
 	}
 	level := slog.LevelInfo
 	if failed.Reason == srt.FailInternal || failed.Reason == srt.FailBuffer {

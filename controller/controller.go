@@ -69,13 +69,12 @@ type Controller struct {
 	watched     int // looks at the processes
 	out         outbound
 	malformed   *slogLimiter
-	refusals    lines
+	refusals    refusals
 	childLines  lines    // of all processes together
 	runtime     *os.Root // nil where there is none
 	reported    map[role]bool
 	stopping    bool
 	events      *api.Events
-	refusing    refusing
 	histories   map[string]*streamSamples // by the stream's name
 	sampled     int64                     // second in which streams were last looked at
 }

@@ -114,7 +114,7 @@ func TestEventsOfSecrets(t *testing.T) {
 	require.NoError(t, err)
 	require.NotContains(t, string(b), "hunter2")
 	refused := all[len(all)-1]
-	require.Equal(t, api.EventRefusal{Code: 1404, Cause: "nobody publishes the stream nothing", Peer: "192.0.2.1:10", Count: 1}, *refused.Refusal)
+	require.Equal(t, api.EventRefusal{Code: 1404, Cause: "no_publisher", Reason: "nobody publishes the stream nothing", Peer: "192.0.2.1:10", Count: 1}, *refused.Refusal)
 	require.Equal(t, "nothing", refused.Stream)
 	require.Equal(t, 1400, all[len(all)-2].Refusal.Code)
 }
@@ -141,7 +141,7 @@ func TestFloodOfRefusals(t *testing.T) {
 	}
 	require.Equal(t, map[int]uint64{srt.RejectNotFound: 300, srt.RejectBadRequest: 100}, counts)
 	require.Less(t, len(all), 150)
-	require.Empty(t, d.refusing.more)
+	require.Empty(t, d.refusals.more)
 }
 
 func TestEventsOfProcesses(t *testing.T) {

@@ -24,6 +24,12 @@ func (c *Controller) heardListener(p *process, m control.Message) error {
 		if q := c.processes[no.Child]; q != nil && q.Role == roleConnection && q.conn != nil && q.conn.Connected == nil && q.conn.Port == p.Port {
 			c.putDown(q, faultHandover)
 		}
+	case srt.MsgRefused:
+		var r srt.Refused
+		if err := m.Decode(&r); err != nil {
+			return err
+		}
+		c.listenerRefused(&r)
 	case srt.MsgListenerStats:
 		var stats srt.ListenerStats
 		if err := m.Decode(&stats); err != nil {

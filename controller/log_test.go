@@ -55,11 +55,11 @@ func TestNobodyForgesLogLines(t *testing.T) {
 				},
 				"caller": func(s string) {
 					d.says(d.listener, srt.MsgRequest, srt.Request{ID: 9, Peer: s, StreamID: s})
-					d.refusals = lines{}
+					d.refusals.lines = lines{}
 				},
 				"cause": func(s string) {
 					d.says(d.listener, srt.MsgRequest, srt.Request{ID: 9, StreamID: "#!::m=" + s})
-					d.refusals = lines{}
+					d.refusals.lines = lines{}
 				},
 				"sandbox":  func(s string) { clear(d.reported); d.says(q, srt.MsgHello, srt.Hello{Missing: []string{s}}) },
 				"listener": func(s string) { d.says(d.listener, srt.MsgLog, srt.Log{Text: s}) },

@@ -264,13 +264,13 @@ func (c *Controller) Metrics() api.MetricsSnapshot {
 		Info: c.info(), Streams: c.allStreams(), Connections: c.allConnections(), Pushes: c.allPushes(), HTTP: c.web.metrics(),
 		Processes: map[string]int{"guardian": 1, "controller": 1},
 		Events:    c.events.Metrics(),
-		Restarts:  maps.Clone(c.restarts), Rejects: map[api.Refusal]uint64{}, Failures: maps.Clone(c.failures),
+		Restarts:  maps.Clone(c.restarts), Rejects: map[api.RejectCause]uint64{}, Failures: maps.Clone(c.failures),
 	}
 	for _, p := range c.ports {
 		m.Listeners = append(m.Listeners, api.ListenerMetrics{Address: p.address, ListenerStats: p.stats})
 	}
 	for why, n := range c.rejects {
-		m.Rejects[api.Refusal{Code: why.code(), Cause: string(why)}] = n
+		m.Rejects[api.RejectCause{Code: why.code(), Cause: string(why)}] = n
 	}
 	m.Kills = make(map[string]uint64, len(c.kills))
 	for why, n := range c.kills {

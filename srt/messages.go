@@ -22,6 +22,7 @@ const (
 	MsgRequest       = "request"        // Request: may this caller come in?
 	MsgListenerStats = "listener-stats" // ListenerStats, once a second
 	MsgNoHandover    = "no-handover"    // NoHandover: a caller that was let in could not be handed over
+	MsgRefused       = "refused"        // Refused: callers that the listener has refused by itself, once a second for each reason
 
 	// Controller to listener.
 	MsgSocket  = "socket"  // with the UDP sockets of the port
@@ -74,6 +75,16 @@ type Verdict struct {
 // NoHandover names the child that was to get a caller and did not.
 type NoHandover struct {
 	Child uint64 `json:"child"`
+}
+
+// Refused tells of callers that ask for what no listener serves.
+type Refused struct {
+	Peer     string `json:"peer"`      // of the last one
+	Local    string `json:"local"`     // that it called
+	StreamID string `json:"stream_id"` // that it sent; hostile
+	Code     int    `json:"code"`      // SRT rejection code
+	Reason   string `json:"reason"`    // in a sentence
+	Times    uint64 `json:"times"`     // how many there were
 }
 
 // Limits bound what one address, an IPv4 address or an IPv6 /64, may use up of a port. 0 means no limit.

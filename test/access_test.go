@@ -185,7 +185,13 @@ func TestWrongPassphrase(t *testing.T) {
 	s.eventually(10*time.Second, "nobody is left", func() bool { return len(s.connections("")) == 0 })
 	require.GreaterOrEqual(t, s.metric("brume_srt_rejects_total", `code="1010"`, `cause="bad_secret"`), 3.0)
 	require.Zero(t, s.metric("brume_srt_rejects_total", `cause="no_secret"`), "a missing one is told from a wrong one")
-	require.Contains(t, s.log.all(), `"reason":"bad_secret"`)
+	require.Contains(t, s.log.all(), `"code":1010,"cause":"bad_secret"`)
+	var refused struct {
+		Items []struct{ Stream, Cause, Reason, Connection string }
+	}
+	require.Equal(t, http.StatusOK, s.get("/api/v1/refusals?stream=shut&cause=bad_secret", &refused))
+	require.GreaterOrEqual(t, len(refused.Items), 3)
+	require.NotEmpty(t, refused.Items[0].Connection)
 	require.NotContains(t, s.log.all(), "the secret")
 	require.NotContains(t, s.log.all(), "secret of")
 	require.Equal(t, "connected", rejected(t, s.srt, "publish:shut", "secret of publishers", "live"))

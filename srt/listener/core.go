@@ -50,7 +50,7 @@ const (
 	nothing event = iota
 	answer        // the reply in core.out goes back
 	ask           // the controller has to judge the request in core.req
-	decline       // as answer, and the refusal is worth a line in the log: see core.why
+	decline       // as answer, and the controller is to know of the refusal: see core.why and core.code
 	drop          // nothing, which is worth a line in the log: see core.why
 )
 

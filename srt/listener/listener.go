@@ -36,7 +36,7 @@ type listener struct {
 	leaving  []leaving
 	closed   bool
 	wg       sync.WaitGroup
-	refusals limiter
+	refusals map[string]*srt.Refused // that the controller is not told yet, by reason
 	drops    limiter
 	failures limiter
 }
@@ -44,8 +44,7 @@ type listener struct {
 // Run answers the handshakes of a port until its control socket ends or ctx does. The controller sends the port's sockets
 // over ctl, and with each caller that it admits the hand-over socket of the child that takes it.
 func Run(ctx context.Context, ctl *control.Conn, log *slog.Logger) error {
-	l := &listener{ctl: ctl, log: log, core: newCore()}
-	l.refusals = newLimiter(log, "refused an SRT caller that can't be served")
+	l := &listener{ctl: ctl, log: log, core: newCore(), refusals: map[string]*srt.Refused{}}
 	l.drops = newLimiter(log, "an SRT caller is not answered and has to try again")
 	l.failures = newLimiter(log, "can't hand an SRT caller over")
 	defer l.close()
@@ -181,7 +180,7 @@ func (l *listener) datagram(p *port, data []byte, peer, local netip.AddrPort, no
 	case drop:
 		l.drops.add(l.core.why, "peer", peer.String())
 	case decline:
-		l.refusals.add(l.core.why, "peer", peer.String(), "local", local.String(), "code", l.core.code)
+		l.refused(peer, local)
 		fallthrough
 	case answer:
 		l.send(p, l.core.out, peer, local)
@@ -345,7 +344,7 @@ func (l *listener) tick(done <-chan struct{}) {
 			l.core.expire(now)
 			l.tellAgain()
 			stats := l.core.snapshot()
-			l.refusals.flush()
+			l.tellRefused()
 			l.drops.flush()
 			l.failures.flush()
 			l.release()
@@ -363,38 +362,4 @@ func (l *listener) close() {
 		_ = p.file.Close()
 	}
 	_ = l.ctl.Close()
-}
-
-// limiter logs what repeats once a second for each reason: how often it came, and the last one. The reasons are the
-// listener's own texts, of which there are few.
-type limiter struct {
-	log  *slog.Logger
-	text string
-	seen map[string]*repeated
-}
-
-type repeated struct {
-	times int
-	attrs []any
-}
-
-func newLimiter(log *slog.Logger, text string) limiter {
-	return limiter{log: log, text: text, seen: map[string]*repeated{}}
-}
-
-func (l *limiter) add(reason string, attrs ...any) {
-	r := l.seen[reason]
-	if r == nil {
-		r = &repeated{}
-		l.seen[reason] = r
-	}
-	r.times++
-	r.attrs = attrs
-}
-
-func (l *limiter) flush() {
-	for reason, r := range l.seen {
-		l.log.Info(l.text, append(r.attrs, "reason", reason, "times", r.times)...)
-	}
-	clear(l.seen)
 }

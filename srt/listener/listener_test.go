@@ -290,6 +290,11 @@ func TestUnservedCallerIsToldAtOnce(t *testing.T) {
 	h := c.handshake()
 	c.send(conclusion(c.id, h.Cookie, "", func(h *srt.Handshake) { h.Version = 4; h.Ext = srt.Extensions{} }))
 	require.Equal(t, srt.RejectionType(srt.RejectVersion), c.handshake().Type)
+	var r srt.Refused
+	f.hear(srt.MsgRefused, &r)
+	require.Equal(t, c.conn.LocalAddr().String(), r.Peer)
+	require.Equal(t, []any{srt.RejectVersion, uint64(1), ""}, []any{r.Code, r.Times, r.StreamID})
+	require.NotEmpty(t, r.Reason)
 	var s srt.ListenerStats
 	f.hear(srt.MsgListenerStats, &s)
 	require.Equal(t, uint64(2), s.Packets)
