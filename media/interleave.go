@@ -9,9 +9,13 @@ import (
 const (
 	maxInterleaveBytes = 16 << 20
 	maxInterleaveUnits = 16384
-	// maxInterleaveSpan bounds how far a track that does send may lag behind the others, in multiples of maxLead. The
-	// delay of a transport stream's decoder model is at most 1 s (ISO/IEC 13818-1 2.4.2.6).
-	maxInterleaveSpan = 4
+	// maxInterleaveSpan bounds how far a track that does send may lag behind the others. The delay of a transport stream's
+	// decoder model is at most 1 s (ISO/IEC 13818-1 2.4.2.6), and a track that lags so far still needs time to send.
+	maxInterleaveSpan = 3 * ClockRate / 2
+	// maxPatience is the longest silence of a track that sends in bursts. ffmpeg puts up to 1 s of audio into one PES packet.
+	maxPatience = 5 * ClockRate / 4
+	// lagMemory is how long a lag counts at least; twice that at most.
+	lagMemory = 5 * ClockRate
 )
 
 // ErrTrack means that a packet names a track that its epoch does not have.
@@ -19,12 +23,16 @@ var ErrTrack = errors.New("packet of an unknown track")
 
 // Interleaver puts the packets of all tracks into the order of their decoding times; at the same time video goes
 // first, then audio. It holds a packet back until every other video and audio track has come as far. A track that
-// sends nothing while the others advance by maxLead no longer holds them back, until it sends again; data tracks
+// sends nothing while the others advance by its patience no longer holds them back, until it sends again; data tracks
 // never do.
 //
-// The order within a track is kept, whatever its times. No packet is held back while others advance by more than four
-// times maxLead, nor when 16 MB or 16384 packets are held: the earliest goes on then, so that a track that lags too far
-// behind comes out late instead of stopping all.
+// A track's patience is maxLead, or a quarter more than the track lagged behind the others within the last 5 s, up to 1.25 s:
+// audio of which many frames share a PES packet comes in bursts, later than the video that belongs to it. Audio has 1.25 s
+// until it has been there for that long.
+//
+// The order within a track is kept, whatever its times. No packet is held back while others advance by more than 1.5 s,
+// nor when 16 MB or 16384 packets are held: the earliest goes on then, so that a track that lags too far behind comes out
+// late instead of stopping all.
 //
 // It is a Sink for one goroutine. Payloads are copied into memory that is used again, unless they can go on at once.
 type Interleaver struct {
@@ -44,7 +52,9 @@ type lane struct {
 	kind    Kind
 	seen    bool
 	last    int64 // decoding time of its last packet
-	frontAt int64 // Interleaver.front when that came
+	frontAt int64 // Interleaver.front when that came, or when the epoch began
+	began   int64 // Interleaver.front when its first one came, or when the epoch began
+	lag     lag
 	held    []unit
 	first   int // of held, a ring
 	count   int
@@ -58,7 +68,7 @@ type unit struct {
 	length int
 }
 
-// NewInterleaver makes an Interleaver in front of a sink. maxLead is in ticks; 250 ms suits live streams.
+// NewInterleaver makes an Interleaver in front of a sink. maxLead, in ticks, is the least patience; 250 ms suits live streams.
 func NewInterleaver(next Sink, maxLead int64) *Interleaver {
 	return &Interleaver{next: next, maxLead: max(maxLead, 0)}
 }
@@ -117,6 +127,7 @@ func (i *Interleaver) Flush() error { return i.drain(true) }
 
 // arrive notes how far a track has come.
 func (i *Interleaver) arrive(l *lane, key int64) {
+	first := !l.seen
 	l.last, l.seen = key, true
 	if l.kind == Data {
 		return
@@ -124,7 +135,7 @@ func (i *Interleaver) arrive(l *lane, key int64) {
 	if !i.started {
 		i.started = true
 		for n := range i.lanes {
-			i.lanes[n].frontAt = key
+			i.lanes[n].frontAt, i.lanes[n].began = key, key
 		}
 	}
 	// Not simply the latest ever: one wrong time must not count for the rest of the epoch.
@@ -135,6 +146,37 @@ func (i *Interleaver) arrive(l *lane, key int64) {
 		}
 	}
 	l.frontAt = i.front
+	if first {
+		l.began = i.front
+	}
+	l.lag.note(i.front, distance(i.front, key))
+}
+
+// patience is for how long a track may send nothing, in ticks of the front.
+func (i *Interleaver) patience(l *lane) uint64 {
+	if l.kind == Audio && distance(i.front, l.began) <= maxPatience {
+		return max(maxPatience, uint64(i.maxLead))
+	}
+	longest := max(l.lag.now, l.lag.before)
+	return max(min(longest+longest/4, maxPatience), uint64(i.maxLead))
+}
+
+// lag remembers how far a track came behind the front at most.
+type lag struct {
+	since       int64  // front when now began
+	now, before uint64 // the most since then, and in the time before
+}
+
+func (l *lag) note(front int64, behind uint64) {
+	if passed := distance(front, l.since); passed > lagMemory || front < l.since {
+		l.before, l.now, l.since = l.now, 0, front
+		if passed > 2*lagMemory {
+			l.before = 0
+		}
+	}
+	if behind <= maxInterleaveSpan { // for one that is further behind waiting is of no use
+		l.now = max(l.now, behind)
+	}
 }
 
 // drain sends on what is ready, or all.
@@ -172,7 +214,7 @@ func (i *Interleaver) earliest() int {
 	return found
 }
 
-// before tells whether a packet of lane a goes before one of lane b.
+// before reports whether a packet of lane a goes before one of lane b.
 func before(a *lane, keyA int64, b *lane, keyB int64) bool {
 	if keyA != keyB {
 		return keyA < keyB
@@ -191,10 +233,9 @@ func rank(k Kind) int {
 	}
 }
 
-// ready tells whether the earliest packet, which is of the given track, may go on.
+// ready reports whether the earliest packet, which is of the given track, may go on.
 func (i *Interleaver) ready(track int, key int64) bool {
-	if !i.started || i.bytes > maxInterleaveBytes || i.units > maxInterleaveUnits ||
-		distance(i.front, key)/maxInterleaveSpan > uint64(i.maxLead) {
+	if !i.started || i.bytes > maxInterleaveBytes || i.units > maxInterleaveUnits || distance(i.front, key) > maxInterleaveSpan {
 		return true
 	}
 	for n := range i.lanes {
@@ -202,7 +243,7 @@ func (i *Interleaver) ready(track int, key int64) bool {
 		if n == track || l.kind == Data || l.count > 0 {
 			continue
 		}
-		if (!l.seen || l.last < key) && distance(i.front, l.frontAt) <= uint64(i.maxLead) {
+		if (!l.seen || l.last < key) && distance(i.front, l.frontAt) <= i.patience(l) {
 			return false
 		}
 	}
@@ -273,7 +314,7 @@ const (
 	ringChecks = 256
 )
 
-// place tells where a payload of a given length can go. Behind the end, head never reaches tail, since that
+// place says where a payload of a given length can go. Behind the end, head never reaches tail, since that
 // would look like an empty ring.
 func (r *ring) place(length int) (off int, ok bool) {
 	if r.head >= r.tail {

@@ -80,8 +80,9 @@ func TestInterleaver(t *testing.T) {
 		{"data waits for the others", []Track{testVideo, testAudio, testData}, []packet{{0, 0}, {1, 1}, {2, 9}, {0, 10}, {1, 11}}, []int64{0, 1, 9, 10}, []int64{0, 1, 9, 10, 11}},
 		{"data alone", []Track{testData}, []packet{{0, 7}, {0, 8}}, []int64{7, 8}, []int64{7, 8}},
 		{"data before all else", []Track{testData, testVideo, testAudio}, []packet{{0, 7}, {1, 5}}, []int64{7}, []int64{7, 5}},
-		{"silent from the start", []Track{testVideo, testAudio}, []packet{{0, 0}, {0, testLead}, {0, testLead + 1}, {0, testLead + 2}}, []int64{0, testLead, testLead + 1, testLead + 2}, []int64{0, testLead, testLead + 1, testLead + 2}},
-		{"comes back", []Track{testVideo, testAudio}, []packet{{0, 0}, {0, testLead + 1}, {1, testLead + 2}, {0, testLead + 5}, {0, testLead + 9}}, []int64{0, testLead + 1, testLead + 2}, []int64{0, testLead + 1, testLead + 2, testLead + 5, testLead + 9}},
+		{"silent from the start", []Track{testVideo, testAudio}, []packet{{0, 0}, {0, maxPatience}, {0, maxPatience + 1}, {0, maxPatience + 2}}, []int64{0, maxPatience, maxPatience + 1, maxPatience + 2}, []int64{0, maxPatience, maxPatience + 1, maxPatience + 2}},
+		{"video that is silent from the start", []Track{testVideo, testAudio}, []packet{{1, 0}, {1, testLead}, {1, testLead + 1}, {1, testLead + 2}}, []int64{0, testLead, testLead + 1, testLead + 2}, []int64{0, testLead, testLead + 1, testLead + 2}},
+		{"comes back", []Track{testVideo, testAudio}, []packet{{0, 0}, {0, maxPatience + 1}, {1, maxPatience + 2}, {0, maxPatience + 5}, {0, maxPatience + 9}}, []int64{0, maxPatience + 1, maxPatience + 2}, []int64{0, maxPatience + 1, maxPatience + 2, maxPatience + 5, maxPatience + 9}},
 		{"lags but sends", []Track{testVideo, testAudio}, []packet{{0, 90000}, {1, 9000}, {0, 99000}, {1, 18000}, {0, 108000}, {1, 27000}}, []int64{9000, 18000, 27000}, []int64{9000, 18000, 27000, 90000, 99000, 108000}},
 		{"lags too far", []Track{testVideo, testAudio}, []packet{{0, 200000}, {1, 0}, {0, 203000}, {1, 3000}}, []int64{0, 3000}, []int64{0, 3000, 200000, 203000}},
 		{"late", []Track{testVideo, testAudio}, []packet{{0, 10}, {1, 20}, {0, 30}, {1, 5}}, []int64{10, 20, 5}, []int64{10, 20, 5, 30}},
@@ -109,6 +110,79 @@ func TestInterleaver(t *testing.T) {
 				require.Equal(t, test.all, c.times())
 			}
 		})
+	}
+}
+
+// bursts writes video every 40 ms, and audio frames of 1920 ticks that come together, so many at a time, once the video has come
+// as far as the last of them. hold is the most ticks of video that were held back at a time.
+func bursts(t *testing.T, i *Interleaver, c *collector, from, to int64, frames int64) (hold int64) {
+	t.Helper()
+	next := from
+	for at := from; at < to; at += 3600 {
+		require.NoError(t, i.WritePacket(&Packet{DTS: at, Payload: []byte{1}}))
+		for frames > 0 && at >= next+frames*1920 {
+			for range frames {
+				require.NoError(t, i.WritePacket(&Packet{Track: 1, DTS: next, Payload: []byte{2}}))
+				next += 1920
+			}
+		}
+		if n := len(c.packets); n > 0 {
+			hold = max(hold, at-c.packets[n-1].DTS)
+		}
+	}
+	return hold
+}
+
+func TestInterleaverOfBursts(t *testing.T) {
+	for _, frames := range []int64{1, 8, 17, 30, 46} { // 21 ms to 1 s
+		var c collector
+		i := NewInterleaver(&c, testLead)
+		require.NoError(t, i.BeginEpoch([]Track{testVideo, testAudio}))
+		bursts(t, i, &c, 0, 20*ClockRate, frames)
+		require.NoError(t, i.Flush())
+		require.True(t, c.sorted([]Track{testVideo, testAudio}), "%d frames a burst", frames)
+	}
+}
+
+// TestInterleaverPatience is what a track that disappears costs, once, and what is forgotten after a while.
+func TestInterleaverPatience(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		frames int64
+		most   int64
+	}{
+		{"even audio", 1, testLead + 3600},
+		{"bursts of 363 ms", 17, 17*1920*5/4 + 3*3600},
+		{"bursts of 1 s", 46, maxPatience + 3600},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var out collector
+			i := NewInterleaver(&out, testLead)
+			require.NoError(t, i.BeginEpoch([]Track{testVideo, testAudio}))
+			bursts(t, i, &out, 0, 10*ClockRate, c.frames)
+			hold := bursts(t, i, &out, 10*ClockRate, 15*ClockRate, 0)
+			require.LessOrEqual(t, hold, c.most+c.frames*1920)
+			hold = bursts(t, i, &out, 15*ClockRate, 20*ClockRate, 0)
+			require.Zero(t, hold, "it costs nothing further")
+			// It comes back and sends evenly.
+			bursts(t, i, &out, 20*ClockRate, 35*ClockRate, 1)
+			hold = bursts(t, i, &out, 35*ClockRate, 40*ClockRate, 0)
+			require.LessOrEqual(t, hold, int64(testLead+2*3600))
+		})
+	}
+}
+
+// TestInterleaverOfSlowVideo has a picture a second that comes on time: sound waits no longer than maxLead for it.
+func TestInterleaverOfSlowVideo(t *testing.T) {
+	var c collector
+	i := NewInterleaver(&c, testLead)
+	require.NoError(t, i.BeginEpoch([]Track{testVideo, testAudio}))
+	for at := int64(0); at < 20*ClockRate; at += 1800 {
+		if at%ClockRate == 0 {
+			require.NoError(t, i.WritePacket(&Packet{DTS: at}))
+		}
+		require.NoError(t, i.WritePacket(&Packet{Track: 1, DTS: at}))
+		require.LessOrEqual(t, at-c.packets[len(c.packets)-1].DTS, int64(testLead))
 	}
 }
 
