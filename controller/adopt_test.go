@@ -74,11 +74,9 @@ func (l *legacy) process(id uint64, r role, conn *connRecord) *peer {
 	require.NoError(l.t, err)
 	theirs.AcceptFiles()
 	files := []*os.File{ours.File(), os.NewFile(uintptr(pidfd), "pidfd")}
-	if roles[r].stderr {
-		f, err := boundedFile("stderr", stderrSize)
-		require.NoError(l.t, err)
-		files = append(files, f)
-	}
+	stderr, err := boundedFile("stderr", stderrSize)
+	require.NoError(l.t, err)
+	files = append(files, stderr)
 	if roles[r].handover {
 		pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 		require.NoError(l.t, err)

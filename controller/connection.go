@@ -6,8 +6,10 @@ import (
 	"encoding/hex"
 	"fmt"
 	"log/slog"
+	"math"
 	"net/netip"
 	"os"
+	"slices"
 	"time"
 
 	"brume/api"
@@ -150,7 +152,7 @@ func (c *Controller) heardConnection(p *process, m control.Message) error {
 		return nil
 	}
 	conn := p.conn
-	if m.Type == srt.MsgLog {
+	if m.Type == control.MsgLog {
 		return c.childLog(p, m)
 	}
 	if conn == nil {
@@ -448,9 +450,39 @@ func (c *Controller) dropConnection(conn *connection) {
 
 var childLevels = map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}
 
+// childAttrs adds the attributes that a process gave its line, bounded. It has no say in those that the line has already.
+func childAttrs(attrs []any, all []control.LogAttr) []any {
+	taken := []any{slog.TimeKey, slog.LevelKey, slog.MessageKey}
+	for i := 0; i < len(attrs); i += 2 {
+		taken = append(taken, attrs[i])
+	}
+	room := control.MaxLogText
+	for _, a := range all[:min(len(all), control.MaxLogAttrs)] {
+		key := clip(a.Key, 32)
+		if slices.Contains(taken, any(key)) {
+			key = "its_" + key
+		}
+		switch v := a.Value.(type) {
+		case string:
+			v = clipLines(v, room)
+			room -= len(v)
+			attrs = append(attrs, key, v)
+		case float64:
+			if v == math.Trunc(v) && math.Abs(v) < 1<<53 {
+				attrs = append(attrs, key, int64(v))
+			} else {
+				attrs = append(attrs, key, v)
+			}
+		case bool:
+			attrs = append(attrs, key, v)
+		}
+	}
+	return attrs
+}
+
 // childLog passes on a line of a process, bounded.
 func (c *Controller) childLog(p *process, m control.Message) error {
-	var l srt.Log
+	var l control.Log
 	if err := m.Decode(&l); err != nil {
 		return err
 	}
@@ -465,6 +497,7 @@ func (c *Controller) childLog(p *process, m control.Message) error {
 	if l.Count > 1 {
 		attrs = append(attrs, "times", l.Count)
 	}
+	attrs = childAttrs(attrs, l.Attrs)
 	p.lines.shared = &c.childLines
 	p.lines.log(c.log, level, "a process says", attrs...)
 	return nil

@@ -145,7 +145,7 @@ func TestWhatAProcessSaysIsBounded(t *testing.T) {
 
 	start := time.Now()
 	for range 500 {
-		d.says(q, srt.MsgLog, srt.Log{Level: "ERROR+1000", Text: long})
+		d.says(q, control.MsgLog, control.Log{Level: "ERROR+1000", Text: long})
 	}
 	allowed := float64(linesPerSecond) * (1 + time.Since(start).Seconds())
 	require.LessOrEqual(t, strings.Count(d.log.String(), "a process says"), int(allowed))
@@ -174,7 +174,7 @@ func TestSilentProcessesAreEnded(t *testing.T) {
 	for range silentTicks + 2 {
 		d.says(talks, srt.MsgStats, srt.ConnStats{})
 		d.says(d.listener, srt.MsgListenerStats, srt.ListenerStats{})
-		d.says(starting, srt.MsgLog, srt.Log{})
+		d.says(starting, control.MsgLog, control.Log{})
 		d.sweepProcesses()
 	}
 	require.False(t, talks.p.killed)

@@ -84,7 +84,8 @@ func (c *Controller) dutyEnded(p *process, status string) {
 	c.saveServer()
 	c.tellRestart(p, status)
 	c.sweepPool(time.Now()) // who waited by word of this listener can't be handed over
-	c.log.Error("a process has ended; starting another", "role", p.Role, "port", p.Port, "pid", p.PID, "status", status, "in", d.backoff.String())
+	c.log.Error("a process has ended; starting another", "role", p.Role, "port", p.Port, "pid", p.PID, "status", status,
+		"stderr", p.lastWords(), "in", d.backoff.String())
 	time.AfterFunc(d.backoff, func() { c.restartDuty(d) })
 	d.backoff = min(d.backoff*3, lastBackoff)
 }

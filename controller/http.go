@@ -90,6 +90,8 @@ func (c *Controller) heardHTTP(p *process, m control.Message) error {
 		}
 		answer := httpd.Source{Name: clip(wanted.Name, media.MaxNameSize), Starting: c.demand(wanted.Name, time.Now())}
 		c.sendHTTP(p, func() error { return p.ctl.Send(httpd.MsgSource, answer) })
+	case control.MsgLog:
+		return c.childLog(p, m)
 	case httpd.MsgFailed:
 		var failed httpd.Failed
 		if err := m.Decode(&failed); err != nil {

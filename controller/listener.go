@@ -45,7 +45,7 @@ func (c *Controller) heardListener(p *process, m control.Message) error {
 		}
 		p.ready = true
 		c.reportMissing(p.Role, hello.Missing)
-	case srt.MsgLog:
+	case control.MsgLog:
 		return c.childLog(p, m)
 	default:
 		return fmt.Errorf("%w: unknown type %s", control.ErrMalformed, clip(m.Type, 32))

@@ -44,9 +44,9 @@ func TestNobodyForgesLogLines(t *testing.T) {
 			d.Controller.log = slog.New(handler(&out))
 			d.malformed = newLimiter(d.Controller.log)
 			says := map[string]func(string){
-				"log":     func(s string) { d.says(q, srt.MsgLog, srt.Log{Level: "info", Text: "libsrt: " + s}) },
+				"log":     func(s string) { d.says(q, control.MsgLog, control.Log{Level: "info", Text: "libsrt: " + s}) },
 				"raw log": func(s string) { _ = d.childLog(q.p, rawLog(s)) },
-				"level":   func(s string) { d.says(q, srt.MsgLog, srt.Log{Level: s, Text: "x"}) },
+				"level":   func(s string) { d.says(q, control.MsgLog, control.Log{Level: s, Text: "x"}) },
 				"failed":  func(s string) { q.p.failed = false; d.says(q, srt.MsgFailed, srt.Failed{Reason: s, Detail: s}) },
 				"type":    func(s string) { d.says(q, s, nil); d.malformed.last = d.malformed.last.Add(-1e10) },
 				"peer": func(s string) {
@@ -61,8 +61,11 @@ func TestNobodyForgesLogLines(t *testing.T) {
 					d.says(d.listener, srt.MsgRequest, srt.Request{ID: 9, StreamID: "#!::m=" + s})
 					d.refusals.lines = lines{}
 				},
-				"sandbox":  func(s string) { clear(d.reported); d.says(q, srt.MsgHello, srt.Hello{Missing: []string{s}}) },
-				"listener": func(s string) { d.says(d.listener, srt.MsgLog, srt.Log{Text: s}) },
+				"sandbox": func(s string) { clear(d.reported); d.says(q, srt.MsgHello, srt.Hello{Missing: []string{s}}) },
+				"attribute": func(s string) {
+					d.says(q, control.MsgLog, control.Log{Text: "x", Attrs: []control.LogAttr{{Key: s, Value: s}, {Key: "a", Value: s}, {Key: "conn", Value: s}, {Key: "b", Value: []string{s}}}})
+				},
+				"listener": func(s string) { d.says(d.listener, control.MsgLog, control.Log{Text: s}) },
 			}
 			for source, say := range says {
 				for _, text := range forged {
@@ -72,7 +75,7 @@ func TestNobodyForgesLogLines(t *testing.T) {
 					line := out.String()
 					require.Equal(t, 1, strings.Count(line, "\n"), "%s: %q", source, line)
 					require.True(t, utf8.ValidString(line), "%s: %q", source, line)
-					require.Less(t, len(line), 4000)
+					require.Less(t, len(line), 2*control.MaxLogText)
 					for _, r := range strings.TrimSuffix(line, "\n") {
 						require.True(t, unicode.IsPrint(r), "%s: %q in %q", source, r, line)
 					}
@@ -120,14 +123,14 @@ func TestLinesOfAllProcessesAreBounded(t *testing.T) {
 	start := time.Now()
 	for range 50 {
 		for _, q := range all {
-			d.says(q, srt.MsgLog, srt.Log{Level: "error", Text: "noise"})
+			d.says(q, control.MsgLog, control.Log{Level: "error", Text: "noise"})
 		}
 	}
 	n := strings.Count(d.log.String(), "a process says")
 	require.GreaterOrEqual(t, n, allLinesPerSecond)
 	require.LessOrEqual(t, n, int(allLinesPerSecond*(1+time.Since(start).Seconds())))
 	all[0].p.lines.budget, d.childLines.budget = nil, nil
-	d.says(all[0], srt.MsgLog, srt.Log{Level: "error", Text: "after"})
+	d.says(all[0], control.MsgLog, control.Log{Level: "error", Text: "after"})
 	require.Regexp(t, fmt.Sprintf(`text=after role=srt pid=%d unlogged=\d+`, all[0].p.PID), d.log.String())
 }
 
@@ -141,5 +144,43 @@ func rawLog(text string) control.Message {
 			b = fmt.Appendf(b, `\u%04x`, c)
 		}
 	}
-	return control.Message{Type: srt.MsgLog, Body: append(b, `"}`...)}
+	return control.Message{Type: control.MsgLog, Body: append(b, `"}`...)}
+}
+
+// What a line of a process has beside its text stays what it was, bounded, and takes the place of nothing of ours.
+func TestAttributesOfProcesses(t *testing.T) {
+	d := newDesk(t)
+	var out bytes.Buffer
+	d.Controller.log = slog.New(slog.NewJSONHandler(&out, nil))
+	p := d.listener.p
+	many := []control.LogAttr{
+		{Key: "times", Value: 7},
+		{Key: "rate", Value: 0.5},
+		{Key: "code", Value: 1 << 40},
+		{Key: "on", Value: true},
+		{Key: "peer", Value: "192.0.2.1:1"},
+		{Key: "pid", Value: 1},
+		{Key: "role", Value: "http"},
+		{Key: "msg", Value: "ready"},
+		{Key: "level", Value: "ERROR"},
+		{Key: "time", Value: "never"},
+		{Key: "list", Value: []int{1}},
+		{Key: "null"},
+		{Key: "long", Value: strings.Repeat("x", 3*control.MaxLogText)},
+		{Key: "rest", Value: "y"},
+	}
+	for len(many) < control.MaxLogAttrs+5 {
+		many = append(many, control.LogAttr{Key: fmt.Sprintf("k%d", len(many)), Value: 1})
+	}
+	d.says(d.listener, control.MsgLog, control.Log{Level: "warn", Text: "so", Attrs: many})
+	require.Equal(t, 1, strings.Count(out.String(), "\n"))
+	require.Less(t, out.Len(), 2*control.MaxLogText)
+	require.NotContains(t, out.String(), fmt.Sprintf("k%d", control.MaxLogAttrs))
+	for _, want := range []string{
+		`"level":"WARN","msg":"a process says","text":"so","role":"srt-listener"`, fmt.Sprintf(`"pid":%d`, p.PID),
+		`"times":7`, `"rate":0.5`, `"code":1099511627776`, `"on":true`, `"peer":"192.0.2.1:1"`, `"its_pid":1`, `"its_role":"http"`, `"its_msg":"ready"`, `"its_level"`, `"its_time"`,
+	} {
+		require.Contains(t, out.String(), want)
+	}
+	require.NotContains(t, out.String(), `"list"`)
 }

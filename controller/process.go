@@ -30,7 +30,6 @@ const (
 type spec struct {
 	helper   bool          // runs brume-srt instead of brume
 	handover bool          // has a hand-over socket on descriptor 4
-	stderr   bool          // its standard error is kept, bounded, for a crash report; else it is ours
 	messages float64       // most control messages a second
 	always   bool          // exactly one runs, started again when it ends
 	calm     time.Duration // one that ran this long is started again at once
@@ -40,7 +39,7 @@ type spec struct {
 var roles = map[role]spec{
 	roleHTTP:       {messages: 1000, always: true, calm: 10 * time.Second},
 	roleListener:   {messages: 20000, always: true, calm: 10 * time.Second},
-	roleConnection: {messages: 50, helper: true, handover: true, stderr: true},
+	roleConnection: {messages: 50, helper: true, handover: true},
 }
 
 // oomScore is proc_pid_oom_score_adj(5) of a connection process: it counts as if it had half of all memory more.
@@ -69,7 +68,7 @@ type process struct {
 	spec     spec
 	ctl      *control.Conn
 	pidfd    *os.File
-	stderr   *os.File // what it said last, nil where it has ours
+	stderr   *os.File // a memory file of stderrSize with what it said last; nil where an earlier guardian had it
 	handover *os.File // the listener's end, nil where it has none
 	own      bool     // a child of this process, not of an earlier controller
 	ready    bool     // has said hello
@@ -112,13 +111,9 @@ func (c *Controller) spawn(r role) (*process, error) {
 	p.ctl = ctl
 	defer file.Close()
 	fds := []*os.File{file}
-	stderr := os.Stderr
-	if s.stderr {
-		if p.stderr, err = boundedFile("stderr", stderrSize); err != nil {
-			p.close()
-			return nil, err
-		}
-		stderr = p.stderr
+	if p.stderr, err = boundedFile("stderr", stderrSize); err != nil {
+		p.close()
+		return nil, err
 	}
 	if s.handover {
 		pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
@@ -135,7 +130,7 @@ func (c *Controller) spawn(r role) (*process, error) {
 		p.close()
 		return nil, err
 	}
-	if err := p.fork(c.command(r), stderr, fds); err != nil {
+	if err := p.fork(c.command(r), fds); err != nil {
 		_ = c.store.Remove(kindProcess, p.key())
 		p.close()
 		return nil, err
@@ -161,15 +156,16 @@ func (c *Controller) command(r role) []string {
 	return append([]string{c.Program, string(r)}, c.LogArgs...)
 }
 
-func (p *process) fork(argv []string, stderr *os.File, files []*os.File) error {
-	// Neither the operator's terminal nor what the server's output goes to.
+func (p *process) fork(argv []string, files []*os.File) error {
+	// Neither the operator's terminal nor what the server's output goes to: a process may be taken over, and the limit for the
+	// size of the files that it writes would hold for the operator's log. What it has to say it sends, see control.Log.
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		return err
 	}
 	defer null.Close()
 	var fds []uintptr
-	for _, f := range append([]*os.File{null, null, stderr}, files...) {
+	for _, f := range append([]*os.File{null, null, p.stderr}, files...) {
 		fd, err := control.Descriptor(f)
 		if err != nil {
 			return err
@@ -201,9 +197,7 @@ func (p *process) fork(argv []string, stderr *os.File, files []*os.File) error {
 // files are what the store has of a process beside its control socket. The brief ones are of no use to the next guardian: an
 // idle process does not survive it, and what another wrote before it crashes is not worth a place in systemd's store.
 func (p *process) files() (lasting, brief []*os.File) {
-	if p.spec.stderr {
-		brief = append(brief, p.stderr)
-	}
+	brief = append(brief, p.stderr)
 	if p.spec.handover {
 		brief = append(brief, p.handover)
 	}
@@ -212,10 +206,7 @@ func (p *process) files() (lasting, brief []*os.File) {
 
 // take sets the descriptors that the store held.
 func (p *process) take(files []*os.File) bool {
-	want := 2
-	if p.spec.stderr {
-		want++
-	}
+	want := 3
 	if p.spec.handover {
 		want++
 	}
@@ -230,11 +221,9 @@ func (p *process) take(files []*os.File) bool {
 	if files = files[2:]; len(files) == 0 {
 		return true
 	}
-	if p.spec.stderr {
-		p.stderr, files = files[0], files[1:]
-	}
+	p.stderr = files[0]
 	if p.spec.handover {
-		p.handover = files[0]
+		p.handover = files[1]
 	}
 	return true
 }

@@ -46,7 +46,6 @@ const (
 	MsgStats     = "stats"     // ConnStats, once a second while it is connected
 	MsgAlive     = "alive"     // once a second while it calls or waits for its caller
 	MsgFailed    = "failed"    // Failed: why it ends
-	MsgLog       = "log"       // Log: a line for the operator
 	MsgPrograms  = "programs"  // Programs: what the transport stream of a publisher holds
 )
 
@@ -193,13 +192,6 @@ const (
 	FailInternal   = "internal"    // anything else; the detail says what
 	FailCrash      = "crash"       // it could not tell: the controller says so of a process that died
 )
-
-// Log is a line for the operator.
-type Log struct {
-	Level string `json:"level"` // debug, info, warn, error
-	Text  string `json:"text"`
-	Count uint64 `json:"count,omitempty"` // times it came since it was last reported
-}
 
 // ListenerStats counts what a listener saw since it began. All are totals.
 type ListenerStats struct {

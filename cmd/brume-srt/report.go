@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"brume/control"
 	inputsrt "brume/inputs/srt"
 	"brume/srt"
 	"brume/srt/libsrt"
@@ -91,7 +92,7 @@ func (p *process) repeat() {
 }
 
 func (p *process) log(level, text string, count uint64) {
-	_ = p.control.Send(srt.MsgLog, srt.Log{Level: level, Text: text, Count: count})
+	_ = p.control.Send(control.MsgLog, control.Log{Level: level, Text: text, Count: count})
 }
 
 // sendLogs gives on what libsrt logged, at most maxLines of it.

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"log/slog"
 	"os"
 	"os/signal"
 	"runtime"
@@ -14,15 +16,24 @@ import (
 	"brume/web"
 )
 
+// child is the control socket of a process that the controller has started, and a log whose lines go by that.
+func (l *logSettings) child() (*control.Conn, *slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(l.Level)); err != nil {
+		return nil, nil, fmt.Errorf("log level %q: %w", l.Level, err)
+	}
+	ctl, err := control.Child()
+	if err != nil {
+		return nil, nil, err
+	}
+	return ctl, slog.New(control.NewLogHandler(ctl, level)), nil
+}
+
 // httpCommand is the http process.
 type httpCommand struct{ logSettings }
 
 func (s *httpCommand) Run() error {
-	log, err := s.logger()
-	if err != nil {
-		return err
-	}
-	ctl, err := control.Child()
+	ctl, log, err := s.child()
 	if err != nil {
 		return err
 	}
@@ -41,11 +52,7 @@ func (s *httpCommand) Run() error {
 type listenerCommand struct{ logSettings }
 
 func (s *listenerCommand) Run() error {
-	log, err := s.logger()
-	if err != nil {
-		return err
-	}
-	ctl, err := control.Child()
+	ctl, log, err := s.child()
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package httpd
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"os"
@@ -135,7 +136,7 @@ func (s *server) finish(a *answer, r *http.Request) {
 			panic(v)
 		}
 		s.counts.panics.add(1)
-		s.log.Error("a request ended in a panic; this is a bug", "path", r.URL.Path, "panic", v, "stack", string(debug.Stack()))
+		s.log.Error("a request ended in a panic; this is a bug", "route", string(a.route), "kind", fmt.Sprintf("%T", v), "stack", string(debug.Stack()))
 		if a.status == 0 {
 			plain(a, http.StatusInternalServerError, "internal error")
 		}
