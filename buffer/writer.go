@@ -51,6 +51,9 @@ type epochRef struct {
 	first uint64 // sequence number of its first packet
 }
 
+// SegmentMax is that of the buffer's Options.
+func (w *Writer) SegmentMax() time.Duration { return media.Duration(w.cutter.max) }
+
 // SetTime tells the wall clock for the calls that follow.
 func (w *Writer) SetTime(now time.Time) { w.now = max(now.UnixNano(), 0) }
 

@@ -152,6 +152,12 @@ func (c *Controller) heardPrograms(conn *connection, m control.Message) error {
 		}
 	}
 	for i, s := range published {
+		if i < len(p.Waits) {
+			s.waits = p.Waits[i]
+		}
+		if len(p.List) == 0 {
+			continue // none is known yet
+		}
 		s.programs = make([]api.Program, 0, len(p.List))
 		for _, q := range p.List {
 			s.programs = append(s.programs, api.Program{

@@ -267,6 +267,7 @@ func TestProgramsAreHeard(t *testing.T) {
 	for i, name := range mappedStreams {
 		v, err := d.Stream(name)
 		require.NoError(t, err)
+		require.Equal(t, ts.WaitTables, v.WaitsFor, "before anything is told")
 		require.Len(t, v.Programs, 3)
 		for n, p := range v.Programs {
 			require.Equal(t, n == i, p.Selected)
@@ -289,12 +290,19 @@ func TestProgramsAreHeard(t *testing.T) {
 		require.Equal(t, 9, v.Health.PIDsTotal)
 	}
 
+	d.says(q, srt.MsgPrograms, srt.Programs{Waits: []ts.Wait{ts.WaitKeyframe, "", "anything", ts.WaitAudio}})
+	for i, want := range []ts.Wait{ts.WaitKeyframe, "", ""} {
+		v, _ := d.Stream(mappedStreams[i])
+		require.Equal(t, want, v.WaitsFor)
+		require.Len(t, v.Programs, 3, "those that were told before")
+	}
+
 	// A process that was taken over.
 	long := strings.Repeat("\xff€", 500)
 	bad := srt.Programs{}
 	for i := range 500 {
 		bad.List = append(bad.List, srt.Program{Number: uint16(i), Name: long, Provider: long})
-		bad.Taken = append(bad.Taken, uint16(i))
+		bad.Taken, bad.Waits = append(bad.Taken, uint16(i)), append(bad.Waits, ts.Wait(long))
 	}
 	d.says(q, srt.MsgPrograms, bad)
 	v, _ = d.Stream("mux")

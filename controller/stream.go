@@ -48,6 +48,7 @@ type stream struct {
 	tracksOf uint64        // epoch of tracks
 	raw      int           // track of the transport stream as it came in that epoch, -1: it has none
 	programs []api.Program // of the transport stream that the present publisher sends, else the last
+	waits    ts.Wait       // what the publisher's process says that it waits for before the stream is live
 	bytesOut uint64        // of connections that have ended
 	web      httpd.StreamStats
 	told     api.StreamState // the last event said
@@ -110,7 +111,7 @@ func (c *Controller) occupy(conn *connection, name string) (*stream, error) {
 			return nil, err
 		}
 	}
-	s.publisher = conn
+	s.publisher, s.waits = conn, ts.WaitTables
 	s.gone = time.Time{}
 	s.moved = time.Now()
 	s.takeover = nil

@@ -160,8 +160,11 @@ func (s *stream) view() api.Stream {
 	}
 	if p := s.publisher; p != nil {
 		v.Publisher = &api.Publisher{Connection: p.ID, Peer: p.Peer, Since: p.Since}
-		if v.State == api.StreamLive {
+		switch v.State {
+		case api.StreamLive:
 			v.LiveSince = s.Live
+		case api.StreamStarting:
+			v.WaitsFor = s.waits
 		}
 	} else if s.over.IsZero() && !s.gone.IsZero() {
 		until := s.gone.Add(time.Duration(s.cfg.Resume))

@@ -3,6 +3,8 @@ package srt
 import (
 	"strconv"
 	"unicode/utf8"
+
+	"brume/media/ts"
 )
 
 // Bounds of what a process tells of the programs of its transport stream.
@@ -39,6 +41,8 @@ func ProgramNumber(program string) uint16 {
 type Programs struct {
 	List  []Program `json:"list"`
 	Taken []uint16  `json:"taken"` // program numbers, 0 for none yet: of the named stream, then of Feed.Mapped in its order
+	// Waits is what they wait for before their streams have media, in the order of Taken; empty: nothing.
+	Waits []ts.Wait `json:"waits,omitempty"`
 }
 
 // Program is a program of a transport stream.
@@ -53,6 +57,12 @@ type Program struct {
 func (p *Programs) Bound() {
 	p.List = p.List[:min(len(p.List), MaxPrograms)]
 	p.Taken = p.Taken[:min(len(p.Taken), MaxMapped+1)]
+	p.Waits = p.Waits[:min(len(p.Waits), MaxMapped+1)]
+	for i, w := range p.Waits {
+		if !w.Known() {
+			p.Waits[i] = ""
+		}
+	}
 	for i := range p.List {
 		q := &p.List[i]
 		q.Name, q.Provider = clipText(q.Name), clipText(q.Provider)

@@ -58,15 +58,12 @@ func (r *reporter) tellPrograms(p *process, pub publisher, again bool) {
 	}
 	before := r.programs
 	r.programs = now
-	if len(now.List) == 0 {
-		return
-	}
 	m := srt.Programs{}
 	for _, q := range now.List {
 		m.List = append(m.List, srt.Program{Number: q.Number, PMT: q.PMT, Name: q.Name, Provider: q.Provider})
 	}
 	for _, t := range now.Taken {
-		m.Taken = append(m.Taken, t.Number)
+		m.Taken, m.Waits = append(m.Taken, t.Number), append(m.Waits, t.Waits)
 	}
 	m.Bound()
 	_ = p.control.Send(srt.MsgPrograms, m)

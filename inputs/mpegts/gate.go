@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"brume/media"
+	"brume/media/ts"
 )
 
 const (
@@ -185,6 +186,35 @@ func (d *Demuxer) audible() bool {
 		}
 	}
 	return false
+}
+
+// Waits is what the program waits for before its first epoch, or before the next one when its clock has jumped; empty while
+// an epoch runs.
+func (d *Demuxer) Waits() ts.Wait {
+	if d.state != gateWaits {
+		return ""
+	}
+	if d.pmtCRC == 0 {
+		return ts.WaitTables
+	}
+	some, lacks := false, ts.Wait("")
+	for _, s := range d.streams {
+		switch {
+		case s.kind() == media.Data:
+		case s.waits:
+			some = true
+		case s.lacks != "":
+			return s.lacks
+		case lacks == "" && s.kind() == media.Video:
+			lacks = ts.WaitVideo
+		case lacks == "":
+			lacks = ts.WaitAudio
+		}
+	}
+	if !some || lacks == "" {
+		return ts.WaitMedia
+	}
+	return lacks
 }
 
 // flushGate gives on what is held, as nothing follows.

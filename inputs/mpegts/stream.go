@@ -95,10 +95,11 @@ type stream struct {
 	track int     // in the running epoch, -1: not in it
 	given *params // those of the running epoch
 
-	waits  bool  // units of it wait for another epoch
-	absent bool  // the running epoch did not wait for it any longer
-	begun  bool  // the pictures that the epoch lacks references for are over
-	entry  int64 // PTS of the picture with which the epoch began, NoPTS: not yet
+	waits  bool    // units of it wait for another epoch
+	absent bool    // the running epoch did not wait for it any longer
+	lacks  ts.Wait // what the pictures that came lack, where no decoder can begin with one of them
+	begun  bool    // the pictures that the epoch lacks references for are over
+	entry  int64   // PTS of the picture with which the epoch began, NoPTS: not yet
 
 	lastParams *params // those of the last unit
 

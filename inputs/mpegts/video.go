@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 
 	"brume/media"
+	"brume/media/ts"
 )
 
 const (
@@ -97,7 +98,7 @@ const (
 type unitInfo struct {
 	random bool
 	closed bool    // see unit
-	params *params // nil: those that are needed have not been seen
+	params *params // of the last random access point; nil: there was none, or not known
 	rate   float64 // pictures per second, 0: not known
 	// interval is the longest distance of key frames in pictures, where the unit holds the options of an encoder that
 	// also cuts at scene changes; 0: not known.
@@ -323,6 +324,14 @@ func (v *video) give(n int) error {
 	info := v.codec.close()
 	if info.interval > 0 {
 		v.s.interval = info.interval
+	}
+	switch {
+	case info.random && info.params != nil:
+		v.s.lacks = ""
+	case info.random:
+		v.s.lacks = ts.WaitParameters
+	case v.s.lacks == "":
+		v.s.lacks = ts.WaitKeyframe
 	}
 	skip := v.skip
 	from := v.from

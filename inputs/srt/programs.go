@@ -2,6 +2,7 @@ package srt
 
 import (
 	"brume/inputs/mpegts"
+	"brume/media/ts"
 )
 
 // MaxMapped bounds Options.Mapped.
@@ -41,8 +42,9 @@ type Programs struct {
 
 // Taken is which program is taken.
 type Taken struct {
-	Number  uint16 // 0: none yet
-	Missing bool   // the one that was asked for is not in the transport stream
+	Number  uint16  // 0: none yet
+	Missing bool    // the one that was asked for is not in the transport stream
+	Waits   ts.Wait // for what it waits before it can be written; empty while it is
 }
 
 // programs is what other goroutines see of them, under the publisher's mutex.
@@ -57,7 +59,7 @@ func (p *Publisher) notePrograms() {
 	if n := p.demux.Changes(); n != p.programs.changes {
 		p.programs.changes, p.programs.list = n, p.demux.Programs()
 	}
-	p.programs.taken = Taken{p.demux.Program(), p.demux.Missing()}
+	p.programs.taken = Taken{p.demux.Program(), p.demux.Missing(), p.demux.Waits()}
 }
 
 // Programs may be called at any time, from any goroutine.

@@ -43,6 +43,7 @@ type Message struct {
 // Buffer is the stream buffer's writer, buffer.Writer.
 type Buffer interface {
 	media.Sink
+	SegmentMax() time.Duration
 	SetTime(now time.Time)
 	Commit()
 	EndEpoch() error
@@ -85,6 +86,7 @@ type Publisher struct {
 func NewPublisher(b Buffer, now func() time.Time, o Options) *Publisher {
 	p := &Publisher{buffer: b, now: now, start: now(), judge: &judge{monitor: health.New()}}
 	options := o.Program.demuxer()
+	options.VideoWait = b.SegmentMax()
 	var sink media.Sink = (*counter)(p)
 	if o.Raw {
 		p.raw = newPassthrough((*counter)(p))

@@ -78,6 +78,8 @@ type fakeBuffer struct {
 	n      int
 }
 
+func (f *fakeBuffer) SegmentMax() time.Duration { return 12 * time.Second }
+
 func (f *fakeBuffer) SetTime(now time.Time) { f.now = now }
 func (f *fakeBuffer) Commit()               { f.calls = append(f.calls, "commit") }
 

@@ -328,7 +328,7 @@ func TestMappedPrograms(t *testing.T) {
 	require.NoError(t, p.Take(message(in, 0)))
 	got := p.Programs()
 	require.Len(t, got.List, 2)
-	require.Equal(t, []Taken{{Number: 3}, {Number: 4}, {}}, got.Taken)
+	require.Equal(t, []Taken{{Number: 3}, {Number: 4}, {Waits: ts.WaitTables}}, got.Taken)
 	for range 400 {
 		require.NoError(t, p.Take(Batch{}))
 	}
