@@ -40,13 +40,14 @@ type framer interface {
 // audio finds frames in the PES of an audio stream: several in one, and one over two.
 type audio struct {
 	s      *stream
-	framer framer
+	framer framer // nil: not known yet, or no longer
 	buf    []byte
 	at     int // what is before it was given on
 	marks  []mark
 	ended  bool // buf ends where a PES ends
 	locked bool // the last frame ended at at
 	stray  bool // bytes are being passed over, and were counted
+	passed int  // how many, since the last frame
 	key    uint64
 	params *params
 
@@ -59,21 +60,8 @@ type audio struct {
 
 func newAudio(s *stream) *audio {
 	a := &audio{s: s, marks: make([]mark, 0, 4)}
-	switch s.format.codec {
-	case media.AAC:
-		if s.latm {
-			a.framer = &latm{}
-		} else {
-			a.framer = adts{}
-		}
-	case media.AC3:
-		a.framer = ac3{}
-	case media.EAC3:
-		a.framer = eac3{}
-	case media.Opus:
+	if s.format.codec == media.Opus {
 		a.framer = &opus{config: opusConfig(s.opus)}
-	default:
-		a.framer = mpegAudio{}
 	}
 	return a
 }
@@ -140,6 +128,9 @@ func (a *audio) clear() {
 // run gives on the frames that are whole.
 func (a *audio) run() error {
 	for a.at < len(a.buf) {
+		if a.framer == nil && !a.identify() {
+			return nil
+		}
 		b := a.buf[a.at:]
 		f, state := a.framer.frame(b, !a.ended)
 		if state == frameWhole && (f.size > maxAudioFrame || f.rate <= 0) {
@@ -155,14 +146,17 @@ func (a *audio) run() error {
 		case frameShort:
 			return nil
 		case frameBad:
-			a.resync()
+			a.skip(func(b byte) bool { return b == a.framer.sync() })
+			if a.passed > maxSearch && a.s.framings() != nil {
+				a.framer = nil // the stream carries something else by now
+			}
 			continue
 		}
 		if err := a.give(f, b[:f.size]); err != nil {
 			return err
 		}
 		a.at += f.size
-		a.locked, a.stray = true, false
+		a.locked, a.stray, a.passed = true, false, 0
 	}
 	return nil
 }
@@ -194,16 +188,17 @@ func (a *audio) confirm(f frame, b []byte) int {
 	return frameWhole
 }
 
-// resync passes over bytes up to the next that may begin a frame.
-func (a *audio) resync() {
+// skip passes over bytes up to the next that may begin a frame.
+func (a *audio) skip(sync func(b byte) bool) {
 	if !a.stray {
 		a.s.d.stats.UnitErrors++
 	}
 	a.stray, a.locked = true, false
-	sync := a.framer.sync()
-	for a.at++; a.at < len(a.buf) && a.buf[a.at] != sync; {
+	from := a.at
+	for a.at++; a.at < len(a.buf) && !sync(a.buf[a.at]); {
 		a.at++
 	}
+	a.passed += a.at - from
 }
 
 func (a *audio) give(f frame, b []byte) error {

@@ -23,7 +23,7 @@ func TestAudioFraming(t *testing.T) {
 		times  []int64
 		errors uint64
 	}{
-		{"one in each PES", craft().audio(pidAudio, 90000, one).audio(pidAudio, 91920, one), []int64{90000, 91920}, 0},
+		{"one in each PES", craft().audio(pidAudio, 90000, one).audio(pidAudio, 91920, one).audio(pidAudio, 93840, one), steps(90000, 3, 1920), 0},
 		{"three in a PES", craft().audio(pidAudio, 90000, three).audio(pidAudio, 95760, one), steps(90000, 4, 1920), 0},
 		{"one over two PES", craft().audio(pidAudio, 90000, one, one[:50]).audio(pidAudio, 93840, one[50:], one), steps(90000, 3, 1920), 0},
 		{"a header over two PES", craft().audio(pidAudio, 90000, one, one[:3]).audio(pidAudio, 93840, one[3:], one), steps(90000, 3, 1920), 0},
@@ -31,14 +31,14 @@ func TestAudioFraming(t *testing.T) {
 		{"no time on the second PES", craft().audio(pidAudio, 90000, one).audio(pidAudio, none, three).audio(pidAudio, 97680, one), steps(90000, 5, 1920), 0},
 		{"no length", craft().split(pidAudio, pesBytes(0xC0, 90000, none, false, three)).split(pidAudio, pesBytes(0xC0, 95760, none, false, one)), steps(90000, 4, 1920), 0},
 		{"garbage before", craft().audio(pidAudio, 90000, []byte{0xFF, 0xF1, 0xFF, 1, 2, 3}, three), steps(90000, 3, 1920), 1},
-		{"garbage between", craft().audio(pidAudio, 88080, one).audio(pidAudio, 90000, one, []byte{1, 2, 3, 0xFF}, three), steps(88080, 5, 1920), 1},
-		{"a damaged frame", craft().audio(pidAudio, 88080, one).audio(pidAudio, 90000, one, damaged, one).audio(pidAudio, 95760, one), []int64{88080, 90000, 91920, 95760}, 1},
-		{"half a frame at the end", craft().audio(pidAudio, 90000, one, one[:30]), []int64{90000}, 1},
+		{"garbage between", craft().audio(pidAudio, 84240, three).audio(pidAudio, 90000, one, []byte{1, 2, 3, 0xFF}, three), steps(84240, 7, 1920), 1},
+		{"a damaged frame", craft().audio(pidAudio, 84240, three).audio(pidAudio, 90000, one, damaged, one).audio(pidAudio, 95760, one), append(steps(84240, 5, 1920), 95760), 1},
+		{"half a frame at the end", craft().audio(pidAudio, 90000, three, one[:30]), steps(90000, 3, 1920), 1},
 		{"no time at all", craft().audio(pidAudio, none, three), nil, 0},
 		{"nothing but sync bytes", craft().audio(pidAudio, 90000, bytes.Repeat([]byte{0xFF}, 3000)), nil, 1},
-		{"loss inside a frame", craft().audio(pidAudio, 90000, adtsFrame(2, 500)).audio(pidAudio, 91920, adtsFrame(2, 500)).audio(pidAudio, 93840, one).cut(4), []int64{90000, 93840}, 1},
-		{"loss between PES", craft().audio(pidAudio, 90000, one).audio(pidAudio, 91920, one).audio(pidAudio, 93840, one).cut(1), []int64{90000, 93840}, 0},
-		{"loss with a frame over two PES", craft().audio(pidAudio, 90000, one, one[:50]).audio(pidAudio, 93840, one[50:]).audio(pidAudio, 95760, one).cut(1), []int64{90000, 95760}, 1},
+		{"loss inside a frame", craft().audio(pidAudio, 84240, three).audio(pidAudio, 90000, adtsFrame(2, 500)).audio(pidAudio, 91920, adtsFrame(2, 500)).audio(pidAudio, 93840, one).cut(6), append(steps(84240, 4, 1920), 93840), 1},
+		{"loss between PES", craft().audio(pidAudio, 84240, three).audio(pidAudio, 90000, one).audio(pidAudio, 91920, one).audio(pidAudio, 93840, one).cut(3), append(steps(84240, 4, 1920), 93840), 0},
+		{"loss with a frame over two PES", craft().audio(pidAudio, 84240, three).audio(pidAudio, 90000, one, one[:50]).audio(pidAudio, 93840, one[50:]).audio(pidAudio, 95760, one).cut(3), append(steps(84240, 4, 1920), 95760), 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r, d := demux(t, append(craft().tables(0, withAudio[1]).buf, c.in.buf...), Options{})
@@ -55,14 +55,14 @@ func TestAudioFraming(t *testing.T) {
 func TestAudioAtOnce(t *testing.T) {
 	r := &recorder{}
 	d := NewDemuxer(r, Options{})
-	c := craft().tables(0, withAudio[1])
+	c := craft().tables(0, withAudio[1]).audio(pidAudio, 84240, aac(3))
 	c.audio(pidAudio, 90000, adtsFrame(2, 60), adtsFrame(2, 200), adtsFrame(2, 200))
-	require.NoError(t, d.Write(c.buf[:3*ts.PacketSize]))
-	require.Len(t, r.times(0), 1)
-	require.NoError(t, d.Write(c.buf[3*ts.PacketSize:4*ts.PacketSize]))
-	require.Len(t, r.times(0), 2)
-	require.NoError(t, d.Write(c.buf[4*ts.PacketSize:]))
-	require.Len(t, r.times(0), 3)
+	require.NoError(t, d.Write(c.buf[:4*ts.PacketSize]))
+	require.Len(t, r.times(0), 3+1)
+	require.NoError(t, d.Write(c.buf[4*ts.PacketSize:5*ts.PacketSize]))
+	require.Len(t, r.times(0), 3+2)
+	require.NoError(t, d.Write(c.buf[5*ts.PacketSize:]))
+	require.Len(t, r.times(0), 3+3)
 }
 
 // TestRounding: times of many frames do not drift.
@@ -97,14 +97,14 @@ func TestEAC3Substreams(t *testing.T) {
 		sizes  []int
 		errors uint64
 	}{
-		{"six blocks each", [][]byte{join(six, six)}, []int{100, 100}, 0},
-		{"with a dependent substream", [][]byte{join(six, dependent, six, dependent)}, []int{160, 160}, 0},
-		{"with another program", [][]byte{join(six, eac3Frame(0, 1, 6, 40), six)}, []int{140, 100}, 0},
-		{"three blocks each", [][]byte{join(three, three, three, three)}, []int{100, 100}, 0},
-		{"a block each", [][]byte{bytes.Repeat(one, 12)}, []int{180, 180}, 0},
-		{"over two PES", [][]byte{three, join(three, six)}, []int{100, 100}, 0},
-		{"a dependent substream first", [][]byte{join(dependent, six)}, []int{100}, 1},
-		{"far too many substreams", [][]byte{join(six, bytes.Repeat(dependent, 100), six)}, []int{100}, 1},
+		{"six blocks each", [][]byte{join(six, six, six)}, []int{100, 100, 100}, 0},
+		{"with a dependent substream", [][]byte{join(six, dependent, six, dependent, six, dependent)}, []int{160, 160, 160}, 0},
+		{"with another program", [][]byte{join(six, eac3Frame(0, 1, 6, 40), six, six)}, []int{140, 100, 100}, 0},
+		{"three blocks each", [][]byte{bytes.Repeat(three, 6)}, []int{100, 100, 100}, 0},
+		{"a block each", [][]byte{bytes.Repeat(one, 18)}, []int{180, 180, 180}, 0},
+		{"over two PES", [][]byte{three, join(three, six, six)}, []int{100, 100, 100}, 0},
+		{"a dependent substream first", [][]byte{join(dependent, six, six, six)}, []int{100, 100, 100}, 1},
+		{"far too many substreams", [][]byte{join(six, six, six, six, bytes.Repeat(dependent, 100), six)}, []int{100, 100, 100, 100}, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			in := craft().tables(0, es{ts.StreamTypeEAC3, pidAudio, ""})

@@ -1,6 +1,7 @@
 package mpegts
 
 import (
+	"bytes"
 	"encoding/binary"
 	"slices"
 
@@ -285,6 +286,9 @@ func idr(n int) []byte {
 
 // inter is a unit that needs others.
 func inter(n int) []byte { return annexB(aud, slice(0x41, 0, sliceP, 1, n)) }
+
+// aac is so many frames of AAC: three are what it takes to be believed.
+func aac(n int) []byte { return bytes.Repeat(adtsFrame(2, 20), n) }
 
 // adtsFrame is an AAC frame of 48 kHz; the payload is not.
 func adtsFrame(channels byte, n int) []byte {

@@ -109,7 +109,7 @@ func checked(t *testing.T, b []byte) {
 
 // FuzzDemuxer takes anything for a transport stream.
 func FuzzDemuxer(f *testing.F) {
-	f.Add(craft().tables(0, withAudio...).audio(pidAudio, 90000, adtsFrame(2, 20)).gop(90000, 3).buf)
+	f.Add(craft().tables(0, withAudio...).audio(pidAudio, 90000, aac(3)).gop(90000, 3).buf)
 	f.Add(craft().sdt(0, 7, "News", 9, "Sport").pat(0, 7, pidPMT, 9, pidPMT2).table(pidPMT, pmt(7, 0, 0x1FFF)).
 		table(pidPMT2, pmt(9, 0, pidVideo2, onlyVideo2...)).both(90000).pat(1, 9, 0x300).buf)
 	f.Fuzz(func(t *testing.T, b []byte) {

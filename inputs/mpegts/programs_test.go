@@ -313,7 +313,7 @@ func TestRawTakesATrack(t *testing.T) {
 	}
 	c := craft().tables(0, streams...)
 	for i := range uint16(40) {
-		c.audio(0x400+i, 90000, adtsFrame(2, 20))
+		c.audio(0x400+i, 90000, aac(3))
 	}
 	c.gop(90000, 3)
 	r, _ := demux(t, c.buf, Options{Raw: func([]byte) {}})

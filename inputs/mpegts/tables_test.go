@@ -103,7 +103,7 @@ func TestManyPIDs(t *testing.T) {
 	}
 	c := craft().tables(0, streams...)
 	for i := range uint16(100) {
-		c.audio(0x400+i, 90000, adtsFrame(2, 20))
+		c.audio(0x400+i, 90000, aac(3))
 	}
 	c.gop(90000, 3)
 	r, d := demux(t, c.buf, Options{})
@@ -111,7 +111,7 @@ func TestManyPIDs(t *testing.T) {
 	require.Len(t, r.epochs[0].Tracks, media.MaxTracks)
 	require.Equal(t, uint64(101-media.MaxTracks), d.Stats().IgnoredTracks)
 	require.Zero(t, d.Stats().UnknownPackets)
-	require.Len(t, r.epochs[0].Packets, 3+media.MaxTracks-1)
+	require.Len(t, r.epochs[0].Packets, 3+3*(media.MaxTracks-1))
 }
 
 func TestHostilePMT(t *testing.T) {
@@ -209,7 +209,7 @@ func TestPMTChange(t *testing.T) {
 	require.Zero(t, d.Stats().UnitErrors)
 
 	t.Run("language alone", func(t *testing.T) {
-		c := craft().tables(0, withAudio...).audio(pidAudio, 90000, adtsFrame(2, 20)).gop(90000, 4)
+		c := craft().tables(0, withAudio...).audio(pidAudio, 90000, aac(3)).gop(90000, 4)
 		c.tables(1, onlyVideo[0], es{ts.StreamTypeADTS, pidAudio, "\x0A\x04FRA\x00"})
 		c.video(104400, none, inter(100)).gop(108000, 3)
 		r, _ := demux(t, c.buf, Options{})
@@ -224,11 +224,11 @@ func TestPMTChange(t *testing.T) {
 	})
 	t.Run("codec of a PID", func(t *testing.T) {
 		c := craft().tables(0, onlyVideo...).gop(90000, 4)
-		c.tables(1, es{ts.StreamTypeADTS, pidVideo, ""}).audio(pidVideo, 104400, adtsFrame(2, 20))
+		c.tables(1, es{ts.StreamTypeADTS, pidVideo, ""}).audio(pidVideo, 104400, aac(3))
 		r, _ := demux(t, c.buf, Options{})
 		require.Len(t, r.epochs, 2)
 		require.Equal(t, media.AAC, r.epochs[1].Tracks[0].Codec)
-		require.Equal(t, steps(90000, 5, 3600), r.times(0))
+		require.Equal(t, append(steps(90000, 4, 3600), steps(104400, 3, 1920)...), r.times(0))
 	})
 }
 
