@@ -201,11 +201,11 @@ func TestSourceOnDemand(t *testing.T) {
 		web.hearsOf(httpd.MsgSource, &a)
 		return a
 	}
-	require.Equal(t, httpd.Source{Name: "other"}, asks("other"))
-	require.Equal(t, httpd.Source{Name: "../x"}, asks("../x"))
+	require.Equal(t, httpd.Source{Name: "other", State: httpd.SourceNone}, asks("other"))
+	require.Equal(t, httpd.Source{Name: "../x", State: httpd.SourceNone}, asks("../x"))
 	require.Empty(t, d.out.calls)
-	require.Equal(t, httpd.Source{Name: "base+a", Starting: true}, asks("base+a"))
-	require.Equal(t, httpd.Source{Name: "base+a", Starting: true}, asks("base+a"))
+	require.Equal(t, httpd.Source{Name: "base+a", State: httpd.SourceStarting}, asks("base+a"))
+	require.Equal(t, httpd.Source{Name: "base+a", State: httpd.SourceStarting}, asks("base+a"))
 	require.Len(t, d.out.calls, 1, "one call, however many ask")
 	require.Equal(t, api.CallConnecting, mustStream(t, d, "base+a").Source.State)
 
@@ -540,4 +540,24 @@ func TestAddressesOfAnotherURL(t *testing.T) {
 	k.rests(time.Now())
 	require.Empty(t, k.rest)
 	require.Zero(t, k.round.at)
+}
+
+// TestSourceThatFails lets requests wait while any of its addresses may still answer, and no longer.
+func TestSourceThatFails(t *testing.T) {
+	d := newDesk(t)
+	web := d.join(roleHTTP)
+	d.withCallers("live", config.StreamConfig{Source: []config.URL{"srt://127.0.0.1:9", "srt://127.0.0.1:10"}, StopAfter: config.Duration(30 * time.Second)})
+	var told httpd.Source
+	d.says(web, httpd.MsgWanted, httpd.Wanted{Name: "live"})
+	web.hearsOf(httpd.MsgSource, &told)
+	require.Equal(t, httpd.Source{Name: "live", State: httpd.SourceStarting}, told)
+	call, _, _ := d.called()
+	d.fails(call, srt.Failed{Reason: srt.FailTimeout})
+	m, _ := web.hears()
+	require.Empty(t, m.Type, "the next address may answer")
+	d.after(0)
+	call, _, _ = d.called()
+	d.fails(call, srt.Failed{Reason: srt.FailTimeout})
+	web.hearsOf(httpd.MsgSource, &told)
+	require.Equal(t, httpd.Source{Name: "live", State: httpd.SourceFailed}, told)
 }

@@ -29,6 +29,11 @@ func (c *Controller) tellDemand(p *process) {
 	c.sendHTTP(p, func() error { return p.ctl.Send(httpd.MsgDemand, httpd.Demand{Sources: c.sourced()}) })
 }
 
+// tellSource says what becomes of a stream that requests may wait for.
+func (c *Controller) tellSource(p *process, name string, state httpd.SourceState) {
+	c.sendHTTP(p, func() error { return p.ctl.Send(httpd.MsgSource, httpd.Source{Name: name, State: state}) })
+}
+
 func (c *Controller) tellAllStreams(p *process) {
 	for _, s := range c.streams {
 		c.sendHTTP(p, func() error {
@@ -88,8 +93,11 @@ func (c *Controller) heardHTTP(p *process, m control.Message) error {
 		if err := m.Decode(&wanted); err != nil {
 			return err
 		}
-		answer := httpd.Source{Name: clip(wanted.Name, media.MaxNameSize), Starting: c.demand(wanted.Name, time.Now())}
-		c.sendHTTP(p, func() error { return p.ctl.Send(httpd.MsgSource, answer) })
+		state := httpd.SourceNone
+		if c.demand(wanted.Name, time.Now()) {
+			state = httpd.SourceStarting
+		}
+		c.tellSource(p, clip(wanted.Name, media.MaxNameSize), state)
 	case control.MsgLog:
 		return c.childLog(p, m)
 	case httpd.MsgFailed:

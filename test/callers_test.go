@@ -384,6 +384,29 @@ func TestOnDemand(t *testing.T) {
 	require.Contains(t, s.log.all(), "a source is not needed any more")
 }
 
+// TestOnDemandBehindADeadSource gets a stream by its first request, though the first source never answers.
+func TestOnDemandBehindADeadSource(t *testing.T) {
+	t.Parallel()
+	dead, err := net.ListenPacket("udp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = dead.Close() })
+	origin := start(t)
+	origin.publish(plainClip(t), "publish:base", "-stream_loop", "-1")
+	origin.waitState("base", "live")
+	s := startWith(t, fmt.Sprintf("streams: {\"news*\": {source: [\"srt://%s\", \"srt://%s?streamid=read:base&latency=20\"]}}\n", dead.LocalAddr(), origin.srt))
+	for _, name := range []string{"news-1", "news-2", "news-3"} { // a machine that stands still says nothing, but not three times
+		status, body, _ := s.fetch("/hls/" + name + "/index.m3u8")
+		if status != http.StatusOK {
+			t.Logf("%s: %d %s", name, status, body)
+			continue
+		}
+		require.Equal(t, 1, s.source(name).Index)
+		require.Equal(t, map[string]uint64{"timeout": 1}, s.source(name).Failures)
+		return
+	}
+	t.Fatal("no first request was answered with a playlist")
+}
+
 // TestStreamsOwnPorts has a source and a target that listen: the peers call.
 func TestStreamsOwnPorts(t *testing.T) {
 	t.Parallel()

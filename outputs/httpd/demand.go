@@ -27,7 +27,7 @@ type wish struct {
 	waits int           // requests
 	asked time.Time     // when the controller was last asked
 	done  chan struct{} // closed when it is decided
-	none  bool          // there is no such stream, and no source of it
+	end   verdict       // once done is closed
 }
 
 // verdict is what becomes of a request for a stream that is not there.
@@ -68,12 +68,14 @@ func (s *server) wait(ctx context.Context, name string) verdict {
 		_ = s.ctl.Send(MsgWanted, Wanted{Name: name})
 	}
 	if s.stream(name) != nil {
-		d.decide(name, false) // it came in between
+		d.decide(name, arrived) // it came in between
 	}
 	timer := time.NewTimer(Hold)
 	defer timer.Stop()
+	end := starting
 	select {
 	case <-w.done:
+		end = w.end
 	case <-timer.C:
 	case <-ctx.Done():
 	}
@@ -83,13 +85,7 @@ func (s *server) wait(ctx context.Context, name string) verdict {
 	if w.waits--; w.waits == 0 && d.wanted[name] == w {
 		delete(d.wanted, name)
 	}
-	switch {
-	case w.none:
-		return unknown
-	case s.stream(name) != nil:
-		return arrived
-	}
-	return starting
+	return end
 }
 
 // spend takes one message from the budget.
@@ -103,12 +99,22 @@ func (d *demand) spend(now time.Time) bool {
 	return true
 }
 
-// decide ends the wait for a stream: it is there, or it will not be.
-func (d *demand) decide(name string, none bool) {
+// answered takes what the controller says of a stream that is wanted.
+func (d *demand) answered(source Source) {
+	switch source.State {
+	case SourceNone:
+		d.decide(source.Name, unknown)
+	case SourceFailed:
+		d.decide(source.Name, starting)
+	}
+}
+
+// decide ends the wait for a stream.
+func (d *demand) decide(name string, end verdict) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if w := d.wanted[name]; w != nil {
-		w.none = none
+		w.end = end
 		delete(d.wanted, name)
 		close(w.done)
 	}

@@ -43,14 +43,14 @@ func TestDemand(t *testing.T) {
 	none := f.later("/hls/other/index.m3u8")
 	f.hear(MsgWanted, &w)
 	require.Equal(t, "other", w.Name)
-	require.NoError(t, f.ctl.Send(MsgSource, Source{Name: "other"}))
+	require.NoError(t, f.ctl.Send(MsgSource, Source{Name: "other", State: SourceNone}))
 	require.Equal(t, http.StatusNotFound, answered(t, none).StatusCode)
 
 	first, second := f.later(path), f.later("/hls/live/ts/index.m3u8")
 	f.hear(MsgWanted, &w)
 	require.Equal(t, "live", w.Name)
-	require.NoError(t, f.ctl.Send(MsgSource, Source{Name: "live", Starting: true}))
-	require.NoError(t, f.ctl.Send(MsgSource, Source{Name: "other"}))
+	require.NoError(t, f.ctl.Send(MsgSource, Source{Name: "live", State: SourceStarting}))
+	require.NoError(t, f.ctl.Send(MsgSource, Source{Name: "other", State: SourceNone}))
 	time.Sleep(20 * time.Millisecond)
 	require.Empty(t, first, "it is held")
 	f.add(1, live(t))
@@ -62,6 +62,15 @@ func TestDemand(t *testing.T) {
 		r, _ = f.get("GET", path)
 		require.Equal(t, http.StatusNotFound, r.StatusCode, path)
 	}
+
+	// Nobody waits on for a source that can't be reached, but it may be reached a second later.
+	failed := f.later("/hls/failed/index.m3u8")
+	f.hear(MsgWanted, &w)
+	require.NoError(t, f.ctl.Send(MsgSource, Source{Name: "failed", State: SourceStarting}))
+	require.NoError(t, f.ctl.Send(MsgSource, Source{Name: "failed", State: SourceFailed}))
+	r = answered(t, failed)
+	require.Equal(t, http.StatusServiceUnavailable, r.StatusCode)
+	require.Equal(t, "1", r.Header.Get("Retry-After"))
 
 	began := time.Now()
 	slow := f.later("/hls/slow/index.m3u8")
@@ -101,7 +110,7 @@ func TestDemandIsBounded(t *testing.T) {
 	second := f.later("/hls/live/index.m3u8")
 	f.hear(MsgWanted, &w)
 	require.Equal(t, "live", w.Name)
-	require.NoError(t, f.ctl.Send(MsgSource, Source{Name: "live"}))
+	require.NoError(t, f.ctl.Send(MsgSource, Source{Name: "live", State: SourceNone}))
 	require.Equal(t, http.StatusNotFound, answered(t, first).StatusCode)
 	require.Equal(t, http.StatusNotFound, answered(t, second).StatusCode)
 

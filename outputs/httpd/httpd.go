@@ -119,8 +119,8 @@ func (s *server) hear(m control.Message, files []*os.File) {
 		}
 	case MsgSource:
 		var source Source
-		if err = m.Decode(&source); err == nil && !source.Starting {
-			s.demand.decide(source.Name, true)
+		if err = m.Decode(&source); err == nil {
+			s.demand.answered(source)
 		}
 	case MsgReport:
 		err = s.hello()
@@ -208,7 +208,7 @@ func (s *server) add(stream Stream, f *os.File) error {
 	s.mu.Lock()
 	s.streams[stream.Name] = next
 	s.mu.Unlock()
-	s.demand.decide(stream.Name, false)
+	s.demand.decide(stream.Name, arrived)
 	if old != nil {
 		old.close()
 	}

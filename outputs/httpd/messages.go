@@ -42,8 +42,10 @@ const (
 	MaxHeld   = 4096
 	// WantedRate is how many Wanted messages a second are sent.
 	WantedRate = 50
-	// Hold is how long a request waits for a stream that is starting to have a buffer.
-	Hold = 3 * time.Second
+	// Hold is how long a request waits for a stream that is starting to have a buffer: as long as three addresses of its
+	// source may take, the first two of which do not answer (libsrt waits 3 s for each). With what it may wait after that
+	// for a playlist, it is less than players and proxies wait.
+	Hold = 9 * time.Second
 	// ViewerWindow is how long a viewer counts after its last request of a playlist, segment or part.
 	ViewerWindow = 10 * time.Second
 )
@@ -72,10 +74,20 @@ type Wanted struct {
 	Name string `json:"name"` // media.ValidName
 }
 
-// Source answers a Wanted.
+// SourceState is what becomes of a stream that is wanted.
+type SourceState string
+
+// The states of Source.
+const (
+	SourceNone     SourceState = "none"     // there is no such stream, and no source of it
+	SourceStarting SourceState = "starting" // a Stream follows, once the source is connected
+	SourceFailed   SourceState = "failed"   // no address of its source has answered; they will be tried again
+)
+
+// Source answers a Wanted, and follows it when the source has failed.
 type Source struct {
-	Name     string `json:"name"`
-	Starting bool   `json:"starting"` // a Stream follows, once the source is connected
+	Name  string      `json:"name"`
+	State SourceState `json:"state"`
 }
 
 // Hello reports the http process.
