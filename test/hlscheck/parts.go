@@ -1,0 +1,100 @@
+package hlscheck
+
+import (
+	"math"
+	"strconv"
+	"strings"
+)
+
+// partIndex is the place of a part in its segment, as Brume's names have it (part-E-N.P.m4s); -1 where a name is another.
+func partIndex(uri string) int {
+	name, ok := strings.CutSuffix(uri, ".m4s")
+	if !ok {
+		return -1
+	}
+	n, err := strconv.Atoi(name[strings.LastIndexByte(name, '.')+1:])
+	if err != nil {
+		return -1
+	}
+	return n
+}
+
+// checkParts judges the parts of a playlist: 4.4.4.9 of rfc8216bis, and the floor and the ceiling of their durations.
+func (c *Checker) checkParts(r *rendition, p *Playlist) {
+	for _, g := range append(p.Segments[:len(p.Segments):len(p.Segments)], p.Running) {
+		if len(g.Parts) == 0 {
+			continue
+		}
+		if p.PartTarget == 0 {
+			c.fault(r, "part", "segment %d has parts, and there is no EXT-X-PART-INF", g.Number)
+			return
+		}
+		c.checkPartDurations(r, p, g)
+		c.checkPartHistory(r, g)
+		if g.URI != "" {
+			c.checkPartSum(r, p, g)
+		}
+	}
+}
+
+func (c *Checker) checkPartDurations(r *rendition, p *Playlist, g Segment) {
+	for i, part := range g.Parts {
+		if part.Duration > p.PartTarget+rounding/10 {
+			c.fault(r, "part-long", "%s has %.5f s, and PART-TARGET is %.5f", part.URI, part.Duration, p.PartTarget)
+		}
+		if i+1 < len(g.Parts) && part.Duration < partFloor*p.PartTarget-rounding/10 {
+			c.fault(r, "part-short", "%s has %.5f s, which is less than 85 %% of PART-TARGET %.5f, and another part of its segment follows", part.URI, part.Duration, p.PartTarget)
+		}
+	}
+}
+
+// checkPartHistory sees that parts never change, and that a segment's parts are listed as they came.
+func (c *Checker) checkPartHistory(r *rendition, g Segment) {
+	for i, part := range g.Parts {
+		if old, ok := r.parts[part.URI]; ok && old != part {
+			c.fault(r, "changed", "a part was %+v and is %+v", old, part)
+		}
+		r.parts[part.URI] = part
+		if i > 0 && partIndex(part.URI) <= partIndex(g.Parts[i-1].URI) {
+			c.fault(r, "part", "%s follows %s", part.URI, g.Parts[i-1].URI)
+		}
+	}
+	known := r.order[g.Number]
+	if len(g.Parts) < len(known) {
+		c.fault(r, "changed", "segment %d had %d parts and has %d", g.Number, len(known), len(g.Parts))
+		return
+	}
+	for i, part := range known {
+		if g.Parts[i].URI != part.URI {
+			c.fault(r, "changed", "part %d of segment %d was %s and is %s", i, g.Number, part.URI, g.Parts[i].URI)
+		}
+	}
+	r.order[g.Number] = g.Parts
+}
+
+// checkPartSum compares a complete segment with its parts. A part longer than PART-TARGET is not listed, which leaves a hole at least that long.
+func (c *Checker) checkPartSum(r *rendition, p *Playlist, g Segment) {
+	sum, longest := 0.0, 0.0
+	for i, part := range g.Parts {
+		if partIndex(part.URI) > i {
+			return // one before it is not listed
+		}
+		sum += part.Duration
+		longest = max(longest, part.Duration)
+	}
+	hole := g.Duration - sum
+	if hole > p.PartTarget-rounding {
+		return
+	}
+	if math.Abs(hole) > r.frame(g.Number)+rounding {
+		c.fault(r, "part-sum", "the parts of segment %d have %.5f s and its EXTINF is %.5f", g.Number, sum, g.Duration)
+	}
+}
+
+// frame is the longest sample of a segment where its media are known, else what a frame has at most in a stream with parts.
+func (r *rendition) frame(number uint64) float64 {
+	if m, ok := r.media[number]; ok {
+		return m.Longest
+	}
+	return 0.05
+}
