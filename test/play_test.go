@@ -23,7 +23,14 @@ func (s *server) outputs(stream string) map[string]string {
 	}
 }
 
+// waitPlayable waits for a stream's multivariant playlist. From then on to the end of the test all playlists of the stream are judged.
 func (s *server) waitPlayable(stream string) {
+	s.t.Helper()
+	s.waitUnwatched(stream)
+	s.watch(stream)
+}
+
+func (s *server) waitUnwatched(stream string) {
 	s.t.Helper()
 	s.eventually(30*time.Second, stream+" is playable", func() bool {
 		status, _, _ := s.fetch("/hls/" + stream + "/index.m3u8")

@@ -36,6 +36,8 @@ type server struct {
 	api   string
 	log   *logBuffer
 	exit  chan error
+
+	watched *sync.Map // streams whose playlists are judged, by name
 }
 
 // start runs a server with the default configuration on free ports and sees to its end: within 3 s, no process left.
@@ -53,7 +55,7 @@ func startWith(t *testing.T, configuration string, env ...string) *server {
 // startProgram is startWith with another connection program.
 func startProgram(t *testing.T, helper, configuration string, env ...string) *server {
 	t.Helper()
-	s := &server{t: t, dir: t.TempDir(), log: &logBuffer{}, exit: make(chan error, 1)}
+	s := &server{t: t, dir: t.TempDir(), log: &logBuffer{}, exit: make(chan error, 1), watched: &sync.Map{}}
 	for name, path := range map[string]string{"brume": "../bin/brume", "brume-srt": helper} {
 		built, err := filepath.Abs(path)
 		require.NoError(t, err)

@@ -4,17 +4,23 @@ import (
 	"fmt"
 	"math"
 	"path"
+	"slices"
 	"strings"
+	"time"
 )
 
-// maxFaults is how many faults are kept; one fault in a playlist tends to come again with each version.
-const maxFaults = 20
+// maxFaults is how many faults of one rule and rendition are kept; one tends to come again with each version.
+const maxFaults = 3
 
 // rounding is what two sums of durations may differ by, in seconds: playlists write them to 10 microseconds.
 const rounding = 0.001
 
 // dateTolerance is what the program date time may differ by from the sum of the EXTINFs, in seconds: it is written to a millisecond.
 const dateTolerance = 0.02
+
+// interleaving is how far audio may lie from the picture that it comes with, seconds: what multiplexers put into one packet of audio, and a
+// reordered picture.
+const interleaving = 0.75
 
 // partFloor is the least duration of a part that is not its segment's last, in part targets.
 const partFloor = 0.85
@@ -35,10 +41,12 @@ func (f Fault) String() string {
 type Checker struct {
 	Faults []Fault
 
-	seen        map[string]bool
+	seen        map[string]bool // faults
+	kept        map[string]int  // faults of each rendition and rule
 	renditions  map[string]*rendition
 	shared      map[uint64]Segment // what all renditions must say alike of a segment
 	independent map[string]bool    // EXT-X-INDEPENDENT-SEGMENTS of the multivariant playlist of each variant
+	pictures    bool               // the fMP4 variant has a video rendition
 	text        string             // the playlist that is being judged
 }
 
@@ -55,11 +63,12 @@ type rendition struct {
 	reported Report             // the furthest that another rendition has told
 	media    map[uint64]Media
 	scales   map[string]uint32 // by the URI of the EXT-X-MAP
+	anchor   uint64            // number of the segment from which the EXTINFs are added up
 }
 
 // New is a checker that has seen nothing.
 func New() *Checker {
-	return &Checker{seen: map[string]bool{}, renditions: map[string]*rendition{}, shared: map[uint64]Segment{}, independent: map[string]bool{}}
+	return &Checker{seen: map[string]bool{}, kept: map[string]int{}, renditions: map[string]*rendition{}, shared: map[uint64]Segment{}, independent: map[string]bool{}}
 }
 
 // Forget begins anew with a variant: it was not there any more, so its next playlist owes nothing to the last one.
@@ -74,10 +83,17 @@ func (c *Checker) Forget(variant string) {
 
 func (c *Checker) fault(r *rendition, rule, format string, args ...any) {
 	detail := fmt.Sprintf(format, args...)
-	if key := r.id + rule + detail; !c.seen[key] && len(c.Faults) < maxFaults {
+	kind := r.id + " " + rule
+	if key := kind + detail; !c.seen[key] && c.kept[kind] < maxFaults {
 		c.seen[key] = true
+		c.kept[kind]++
 		c.Faults = append(c.Faults, Fault{Rendition: r.id, Rule: rule, Detail: detail, Playlist: c.text})
 	}
+}
+
+// leads reports whether a rendition is the one whose marks cut all others: the video, or the first audio where there is none.
+func (c *Checker) leads(r *rendition) bool {
+	return r.variant != "" || !c.pictures || r.id == "v0"
 }
 
 func (c *Checker) rendition(id string) *rendition {
@@ -109,6 +125,7 @@ func (c *Checker) Multivariant(variant, text string) []string {
 			uris = append(uris, line)
 		}
 	}
+	c.pictures = c.pictures || slices.ContainsFunc(uris, func(u string) bool { return strings.HasPrefix(u, "v0/") })
 	for _, r := range c.renditions {
 		if r.variant == variant {
 			c.checkIndependent(r)
@@ -125,6 +142,10 @@ func (c *Checker) Playlist(id, text string) *Playlist {
 	if err != nil {
 		c.fault(r, "syntax", "%v", err)
 		return nil
+	}
+	if r.latest != nil && r.latest.Ended && !p.Ended {
+		c.Forget(r.variant) // the next stream of the name
+		r = c.rendition(id)
 	}
 	if p.Skipped > 0 {
 		c.merge(r, p)
@@ -149,6 +170,9 @@ func (c *Checker) merge(r *rendition, p *Playlist) {
 			continue
 		}
 		g.Parts = nil
+		if at, known := r.dates[n]; known && len(skipped) == 0 {
+			g.Time = time.UnixMilli(int64(math.Round(at * 1000)))
+		}
 		skipped = append(skipped, g)
 	}
 	left := 0.0
@@ -208,9 +232,6 @@ func (c *Checker) checkHead(r *rendition, p *Playlist) {
 	if p.Sequence < old.Sequence || p.Discontinuity < old.Discontinuity {
 		c.fault(r, "sequence", "the sequence numbers went back from %d, %d to %d, %d", old.Sequence, old.Discontinuity, p.Sequence, p.Discontinuity)
 	}
-	if old.Ended && !p.Ended {
-		c.fault(r, "ended", "a playlist that had ended goes on")
-	}
 }
 
 // checkSegments judges each segment, and that a segment never changes (6.2.1).
@@ -244,13 +265,17 @@ func (c *Checker) checkSegments(r *rendition, p *Playlist) {
 	}
 }
 
-// checkDates sees that the program date time goes on by the EXTINFs within a discontinuity.
+// checkDates sees that the program date time goes on by the EXTINFs within a discontinuity. It is that of a rendition's own first sample.
 func (c *Checker) checkDates(r *rendition, p *Playlist) {
+	tolerance := dateTolerance
+	if !c.leads(r) {
+		tolerance = interleaving
+	}
 	var at float64
 	for i, g := range p.Segments {
 		if !g.Time.IsZero() {
 			next := float64(g.Time.UnixMilli()) / 1000
-			if i > 0 && at > 0 && g.Discontinuity == p.Segments[i-1].Discontinuity && math.Abs(next-at) > dateTolerance {
+			if i > 0 && at > 0 && g.Discontinuity == p.Segments[i-1].Discontinuity && math.Abs(next-at) > tolerance {
 				c.fault(r, "date", "the program date time of segment %d is %+.3f s away from what the EXTINFs say", g.Number, next-at)
 			}
 			at = next
@@ -259,7 +284,7 @@ func (c *Checker) checkDates(r *rendition, p *Playlist) {
 			c.fault(r, "date", "segment %d has no program date time", g.Number)
 			return
 		}
-		if old, ok := r.dates[g.Number]; ok && math.Abs(old-at) > dateTolerance {
+		if old, ok := r.dates[g.Number]; ok && math.Abs(old-at) > tolerance {
 			c.fault(r, "date", "the program date time of segment %d has moved by %+.3f s", g.Number, at-old)
 		} else if !ok {
 			r.dates[g.Number] = at

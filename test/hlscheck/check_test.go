@@ -122,7 +122,7 @@ func TestBoxes(t *testing.T) {
 		rules         []string
 	}{
 		{"good", segmentOf(0, true, 500, 500), segmentOf(1000, true, 500, 500), nil},
-		{"hole", segmentOf(0, true, 40, 960), segmentOf(3000, true, 40, 960), []string{"extinf", "samples"}},
+		{"hole", segmentOf(0, true, 40, 960), segmentOf(3000, true, 40, 960), []string{"extinf", "hole", "drift"}},
 		{"not independent", segmentOf(0, true, 500, 500), segmentOf(1000, false, 500, 500), []string{"independent", "independent"}},
 		{"damaged", []byte{0, 0, 0, 4}, segmentOf(1000, true, 500, 500), []string{"boxes"}},
 	} {
@@ -137,5 +137,22 @@ func TestBoxes(t *testing.T) {
 			k.Segment("v0", 8, c.second)
 			require.Equal(t, c.rules, rules(k))
 		})
+	}
+}
+
+// TestDrift has audio that is cut where the video is: early or late, but never further and further.
+func TestDrift(t *testing.T) {
+	mdhd := box("mdhd", 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3, 232, 0, 0, 0, 0)
+	for _, c := range []struct {
+		second uint64
+		rules  []string
+	}{{1300, nil}, {700, nil}, {1800, []string{"drift"}}, {200, []string{"drift"}}} {
+		k := New()
+		k.Multivariant("", "#EXTM3U\na0/index.m3u8\nv0/index.m3u8\n")
+		k.Playlist("a0", strings.ReplaceAll(good, "#EXT-X-PART:", "#IGNORED:"))
+		k.Init("a0", "init-1.mp4", box("moov", box("trak", box("mdia", mdhd...)...)...))
+		k.Segment("a0", 7, segmentOf(0, true, uint32(c.second)))
+		k.Segment("a0", 8, segmentOf(c.second, true, 1000))
+		require.Equal(t, c.rules, rules(k))
 	}
 }

@@ -3,7 +3,6 @@ package hlscheck
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"math"
 )
 
@@ -67,7 +66,7 @@ type fragments struct {
 	scale    float64
 	m        Media
 	next     uint64
-	holes    []string
+	worst    int64     // what lies between two fragments, negative where they overlap
 	defaults [2]uint32 // sample duration and flags of the tfhd
 }
 
@@ -84,8 +83,10 @@ func (f *fragments) box(kind string, b []byte) error {
 		at := binary.BigEndian.Uint64(b[4:])
 		if f.m.Samples == 0 {
 			f.m.Start = float64(at) / f.scale
-		} else if at != f.next {
-			f.holes = append(f.holes, fmt.Sprintf("a fragment begins at %d and the one before ends at %d", at, f.next))
+		} else {
+			if hole := int64(at - f.next); f.worst == 0 || abs(hole) > abs(f.worst) {
+				f.worst = hole
+			}
 		}
 		f.next = at
 	case "trun":
@@ -200,8 +201,8 @@ func (c *Checker) Segment(id string, number uint64, body []byte) {
 			c.fault(r, "boxes", "%s: %v", g.URI, err)
 			return
 		}
-		for _, hole := range f.holes {
-			c.fault(r, "boxes", "%s: %s", g.URI, hole)
+		if hole := float64(f.worst) / f.scale; c.holed(r, hole, f.m.Longest) {
+			c.fault(r, "hole", "%s: %+.5f s lie between two fragments", g.URI, hole)
 		}
 		m = f.m
 	}
@@ -213,6 +214,7 @@ func (c *Checker) Segment(id string, number uint64, body []byte) {
 	c.checkIndependent(r)
 	c.checkTimes(r, number-1)
 	c.checkTimes(r, number)
+	c.checkDrift(r, number)
 }
 
 // checkTimes compares a segment with what its media say: up to the first sample of the next one within a discontinuity.
@@ -224,15 +226,59 @@ func (c *Checker) checkTimes(r *rendition, number uint64) {
 		return
 	}
 	frame := max(m.Longest, after.Longest)
-	lasts := after.Start - m.Start
-	if m.wrap > 0 && lasts < -m.wrap/2 {
-		lasts += m.wrap
-	}
-	if math.Abs(lasts-g.Duration) > frame+rounding {
+	lasts := m.until(after.Start)
+	if c.leads(r) && math.Abs(lasts-g.Duration) > frame+rounding {
 		c.fault(r, "extinf", "EXTINF of segment %d is %.5f and its media last %.5f, a frame %.5f", number, g.Duration, lasts, frame)
 	}
-	if m.Duration > 0 && math.Abs(m.Duration-lasts) > rounding {
-		c.fault(r, "samples", "the samples of segment %d have %.5f s, and the next segment begins after %.5f s", number, m.Duration, lasts)
+	if m.Duration > 0 && c.holed(r, lasts-m.Duration, frame) {
+		c.fault(r, "hole", "the samples of segment %d have %.5f s, and the next segment begins after %.5f s", number, m.Duration, lasts)
+	}
+}
+
+// holed reports whether what lies between two neighbours, negative where they overlap, is a fault: anything in the lead, whose samples last until
+// the next one. Audio has the holes of its source, and the jitter of its time stamps.
+func (c *Checker) holed(r *rendition, hole, frame float64) bool {
+	if c.leads(r) {
+		return math.Abs(hole) > rounding
+	}
+	return hole < -frame-rounding
+}
+
+func abs(v int64) int64 { return max(v, -v) }
+
+// until is the time from the first sample of a segment to another decode time.
+func (m Media) until(at float64) float64 {
+	if m.wrap > 0 {
+		return math.Remainder(at-m.Start, m.wrap)
+	}
+	return at - m.Start
+}
+
+// checkDrift compares the media with the EXTINFs since the first segment of the discontinuity whose media are known. The lead's agree to the
+// frame. Other tracks are cut where the lead is, by what has arrived until then: they may be early or late by as much as the source
+// sends them early or late, which does not add up.
+func (c *Checker) checkDrift(r *rendition, number uint64) {
+	g, m := r.segments[number], r.media[number]
+	from, known := r.media[r.anchor]
+	if !known || r.segments[r.anchor].Discontinuity != g.Discontinuity || r.segments[r.anchor].Map != g.Map || number < r.anchor {
+		r.anchor = number
+		return
+	}
+	told := 0.0
+	for n := r.anchor; n < number; n++ {
+		told += r.segments[n].Duration
+		if _, ok := r.segments[n]; !ok {
+			r.anchor = number
+			return
+		}
+	}
+	tolerance := interleaving
+	if c.leads(r) {
+		tolerance = max(from.Longest, m.Longest) + rounding
+	}
+	if away := from.until(m.Start) - told; math.Abs(away) > tolerance {
+		c.fault(r, "drift", "segment %d begins %+.5f s away from what the EXTINFs since segment %d say", number, away, r.anchor)
+		r.anchor = number
 	}
 }
 

@@ -73,21 +73,26 @@ func (c *Checker) checkPartHistory(r *rendition, g Segment) {
 }
 
 // checkPartSum compares a complete segment with its parts. A part longer than PART-TARGET is not listed, which leaves a hole at least that long.
+// The parts of other renditions than the lead are compared with what the segment holds, which is not to the frame what lies between two marks.
 func (c *Checker) checkPartSum(r *rendition, p *Playlist, g Segment) {
-	sum, longest := 0.0, 0.0
+	sum := 0.0
 	for i, part := range g.Parts {
 		if partIndex(part.URI) > i {
 			return // one before it is not listed
 		}
 		sum += part.Duration
-		longest = max(longest, part.Duration)
 	}
-	hole := g.Duration - sum
-	if hole > p.PartTarget-rounding {
-		return
+	lasts, tolerance := g.Duration, r.frame(g.Number)+rounding
+	if !c.leads(r) {
+		m, ok := r.media[g.Number]
+		if !ok {
+			return
+		}
+		lasts, tolerance = m.Duration, float64(len(g.Parts))*rounding
 	}
-	if math.Abs(hole) > r.frame(g.Number)+rounding {
-		c.fault(r, "part-sum", "the parts of segment %d have %.5f s and its EXTINF is %.5f", g.Number, sum, g.Duration)
+	hole := lasts - sum
+	if hole < p.PartTarget-rounding && math.Abs(hole) > tolerance {
+		c.fault(r, "part-sum", "the parts of segment %d have %.5f s and the segment has %.5f", g.Number, sum, lasts)
 	}
 }
 
