@@ -19,13 +19,14 @@ const (
 	EventLive           EventType = "stream.live"           // media comes in
 	EventOffline        EventType = "stream.offline"        // the publisher is gone; viewers are kept for a while
 	EventRemoved        EventType = "stream.removed"        // the stream is forgotten, and so are its viewers
+	EventLongGOP        EventType = "stream.long_gop"       // keyframes come too rarely for the stream's target duration
 	EventConnecting     EventType = "connection.connecting" // admitted; its handshake is not finished
 	EventConnected      EventType = "connection.connected"  // handshake finished
 	EventEnded          EventType = "connection.ended"      // gone, for a reason
 	EventCallerRefused  EventType = "caller.refused"        // one caller, or many of one kind
 	EventRestarted      EventType = "process.restarted"     // a process was started again after an end that nobody wanted
 	EventMissed         EventType = "events.missed"         // events before this one can't be told any more
-	eventTypes                    = 10
+	eventTypes                    = 11
 	eventRing                     = 1000 // events kept for clients that come back
 	eventQueue                    = 256  // events that wait for one client
 	maxEventSubscribers           = 64
@@ -33,19 +34,26 @@ const (
 
 // EventTypes are all of them.
 var EventTypes = [eventTypes]EventType{
-	EventStarting, EventLive, EventOffline, EventRemoved, EventConnecting, EventConnected, EventEnded, EventCallerRefused, EventRestarted, EventMissed,
+	EventStarting, EventLive, EventOffline, EventRemoved, EventLongGOP, EventConnecting, EventConnected, EventEnded, EventCallerRefused, EventRestarted, EventMissed,
 }
 
 // Event is something that has happened. Nothing in it is secret.
 type Event struct {
 	ID         string           `json:"id" doc:"For Last-Event-ID; its form means nothing" example:"2rjqwn8h3l5-17"`
 	Time       time.Time        `json:"time"`
-	Type       EventType        `json:"type" enum:"stream.starting,stream.live,stream.offline,stream.removed,connection.connecting,connection.connected,connection.ended,caller.refused,process.restarted,events.missed"`
+	Type       EventType        `json:"type" enum:"stream.starting,stream.live,stream.offline,stream.removed,stream.long_gop,connection.connecting,connection.connected,connection.ended,caller.refused,process.restarted,events.missed"`
 	Stream     string           `json:"stream,omitempty" doc:"Name of the stream that it is about" example:"live"`
+	Keyframes  *EventKeyframes  `json:"keyframes,omitempty" doc:"Of stream.long_gop"`
 	Connection *EventConnection `json:"connection,omitempty" doc:"Of connection events, and of a caller refused after it was accepted"`
 	End        *EventEnd        `json:"end,omitempty" doc:"Of connection.ended"`
 	Refusal    *EventRefusal    `json:"refusal,omitempty" doc:"Of caller.refused"`
 	Process    *EventProcess    `json:"process,omitempty" doc:"Of process.restarted"`
+}
+
+// EventKeyframes is how far apart the keyframes of a stream are.
+type EventKeyframes struct {
+	Seconds               int `json:"seconds" doc:"Longest distance so far, rounded up, at most segment_max"`
+	TargetDurationSeconds int `json:"target_duration_seconds" doc:"EXT-X-TARGETDURATION: segments are cut without a keyframe. The stream's next buffer begins with the distance"`
 }
 
 // EventConnection names a connection.

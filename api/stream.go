@@ -85,10 +85,11 @@ type Buffer struct {
 	Bytes                 int64   `json:"bytes" minimum:"0" doc:"Memory that the buffer takes now"`
 	WindowSeconds         float64 `json:"window_seconds" doc:"Most media held"`
 	SizeBytes             int64   `json:"size_bytes" doc:"Most memory that it may take"`
-	SegmentTargetSeconds  float64 `json:"segment_target_seconds" doc:"A segment ends at the first random access point after it"`
+	SegmentTargetSeconds  float64 `json:"segment_target_seconds" doc:"How long segments are where keyframes allow it"`
 	SegmentMaxSeconds     float64 `json:"segment_max_seconds" doc:"No segment is longer"`
 	PartTargetSeconds     float64 `json:"part_target_seconds" doc:"EXT-X-PART-INF PART-TARGET, 0 without parts"`
 	TargetDurationSeconds int     `json:"target_duration_seconds" doc:"EXT-X-TARGETDURATION, 0 until the first segment is complete"`
+	KeyframeSeconds       int     `json:"keyframe_seconds" doc:"Longest distance of keyframes so far, rounded up, at most segment_max_seconds; 0 where it is not known. Above target_duration_seconds, segments are cut without a keyframe"`
 	Epochs                uint64  `json:"epochs" doc:"Changes of tracks, parameters, clock or publisher since the buffer was made, the first included"`
 }
 

@@ -80,6 +80,9 @@ type Options struct {
 	SegmentMax time.Duration
 	// PartTarget is the longest that a part may be, from 50 ms to SegmentMax. Negative: no parts.
 	PartTarget time.Duration
+	// Keyframes is how far apart random access points are known to come, from an earlier buffer of the name:
+	// TARGETDURATION will be no shorter, up to SegmentMax. 0: not known.
+	Keyframes time.Duration
 }
 
 func (o Options) withDefaults() Options {
@@ -208,6 +211,9 @@ type Info struct {
 	PartTarget time.Duration
 	// TargetDuration is in seconds, 0 until the first segment is complete, and never changes after.
 	TargetDuration int
+	// Keyframes is the longest distance of random access points of the lead track so far, in whole seconds and no longer
+	// than SegmentMax; 0: not known. Above TargetDuration, segments are cut without a random access point.
+	Keyframes int
 }
 
 // Flags mark an entry.

@@ -10,6 +10,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"brume/media"
 )
 
 // The file: a header page, the track tables, the index ring, the data area. Where each begins follows
@@ -277,6 +279,7 @@ func format(fd int, o Options) error {
 	h.magic, h.version, h.size = magic, version, uint64(o.Size)
 	h.created = uint64(time.Now().UnixNano())
 	h.window, h.segmentTarget, h.segmentMax, h.partTarget = int64(o.Window), int64(o.SegmentTarget), int64(o.SegmentMax), int64(o.PartTarget)
+	h.needed = uint64(ceilSeconds(media.Ticks(min(max(o.Keyframes, 0), o.SegmentMax))))
 	h.nameLength = uint64(copy(h.name[:], o.Stream))
 	runtime.KeepAlive(mem)
 	return m.unmap()

@@ -93,14 +93,14 @@ func (r *Reader) Info() (Info, error) {
 	state := r.state()
 	epoch, discontinuity := atomic.LoadUint64(&h.epoch), atomic.LoadUint64(&h.discontinuity)
 	heartbeat, target := atomic.LoadUint64(&h.heartbeat), atomic.LoadUint64(&h.targetDuration)
-	parts := atomic.LoadUint64(&h.parts)
-	if !ok || state > Closed || epoch >= maxEpoch || heartbeat >= maxEpoch || discontinuity >= 1<<31 || parts > uint64(partsOff) || !validTarget(o, target) {
+	parts, needed := atomic.LoadUint64(&h.parts), atomic.LoadUint64(&h.needed)
+	if !ok || state > Closed || epoch >= maxEpoch || heartbeat >= maxEpoch || discontinuity >= 1<<31 || parts > uint64(partsOff) || !validTarget(o, target) || !validTarget(o, needed) {
 		return Info{}, fmt.Errorf("%w: header", ErrCorrupt)
 	}
 	r.seen.Store(uint32(state))
 	i := Info{
 		Stream: o.Stream, State: state, Epoch: epoch, Discontinuity: uint32(discontinuity), Tail: tail, Head: head,
-		Window: o.Window, SegmentTarget: o.SegmentTarget, SegmentMax: o.SegmentMax, TargetDuration: int(target),
+		Window: o.Window, SegmentTarget: o.SegmentTarget, SegmentMax: o.SegmentMax, TargetDuration: int(target), Keyframes: int(needed),
 	}
 	if heartbeat != 0 {
 		i.Heartbeat = time.Unix(0, int64(heartbeat))

@@ -470,3 +470,19 @@ func TestMemory(t *testing.T) {
 	require.Greater(t, blocks(t, rw), int64(50*mb))
 	require.Less(t, stream(60, 2_000), int64(2*mb), "given back twice")
 }
+
+// TestKeyframesOfTheLastBuffer checks that a buffer begins with the keyframe distance that one before it has seen.
+func TestKeyframesOfTheLastBuffer(t *testing.T) {
+	for given, want := range map[time.Duration]int{0: 1, 4500 * time.Millisecond: 5, time.Hour: 12} {
+		w, r, _ := newBuffer(t, Options{Keyframes: given})
+		require.NoError(t, w.BeginEpoch([]media.Track{videoTrack}))
+		for n := range int64(100) {
+			write(t, w, 0, n*3000, n%30 == 0, nil)
+		}
+		w.Commit()
+		i, err := r.Info()
+		require.NoError(t, err)
+		require.Equal(t, want, i.TargetDuration)
+		require.Equal(t, want, i.Keyframes)
+	}
+}

@@ -75,6 +75,7 @@ type Controller struct {
 	reported    map[role]bool
 	stopping    bool
 	events      *api.Events
+	keyframes   keyframes                 // of streams that are gone
 	histories   map[string]*streamSamples // by the stream's name
 	sampled     int64                     // second in which streams were last looked at
 }
@@ -127,6 +128,7 @@ func (c *Controller) init(ctl *control.Conn, log *slog.Logger) {
 	c.access = access.NewTable(c.Config.Access)
 	c.malformed = newLimiter(log)
 	c.events = api.NewEvents(time.Now())
+	c.keyframes = keyframes{}
 	c.childLines.perSec = allLinesPerSecond
 	c.histories = map[string]*streamSamples{}
 	c.reported = map[role]bool{}

@@ -57,6 +57,7 @@ func (r *rates) reset(head uint64) { *r = rates{next: head} }
 func (c *Controller) lookAt(s *stream, now time.Time) {
 	s.look(now)
 	c.tellStream(s)
+	c.tellLongGOP(s)
 	if s.Live == nil && s.info.State == buffer.Live {
 		s.Live = &now
 		if err := c.store.Update(kindBuffer, s.key(), s.bufferRecord); err != nil {

@@ -52,6 +52,7 @@ type stream struct {
 	bytesOut uint64        // of connections that have ended
 	web      httpd.StreamStats
 	told     api.StreamState // the last event said
+	longGOP  int             // the keyframe distance that was told last because it is too long, seconds
 }
 
 // playable tells whether a viewer may come in: a publisher is there, or was a moment ago.
@@ -129,6 +130,7 @@ func (c *Controller) openStream(name string) (*stream, error) {
 		SegmentTarget: time.Duration(cfg.Buffer.SegmentTarget),
 		SegmentMax:    time.Duration(cfg.Buffer.SegmentMax),
 		PartTarget:    partTarget(cfg.Buffer.PartTarget),
+		Keyframes:     c.keyframes.of(name),
 	})
 	if err != nil {
 		return nil, err
@@ -270,6 +272,7 @@ func (c *Controller) removeStream(s *stream) {
 }
 
 func (c *Controller) closeStream(s *stream) {
+	c.keyframes.note(s.Stream, s.info.Keyframes)
 	if s.reader != nil {
 		_ = s.reader.Close()
 		s.reader = nil

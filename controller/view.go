@@ -173,7 +173,7 @@ func (s *stream) view() api.Stream {
 	v.Buffer = &api.Buffer{
 		Seconds: s.rates.heldDur.Seconds(), Bytes: s.rates.held, WindowSeconds: s.info.Window.Seconds(), SizeBytes: int64(s.cfg.Buffer.Size),
 		SegmentTargetSeconds: s.info.SegmentTarget.Seconds(), SegmentMaxSeconds: s.info.SegmentMax.Seconds(),
-		PartTargetSeconds: s.info.PartTarget.Seconds(), TargetDurationSeconds: s.info.TargetDuration, Epochs: uint64(s.info.Discontinuity) + 1,
+		PartTargetSeconds: s.info.PartTarget.Seconds(), TargetDurationSeconds: s.info.TargetDuration, KeyframeSeconds: s.info.Keyframes, Epochs: uint64(s.info.Discontinuity) + 1,
 	}
 	return v
 }

@@ -145,6 +145,7 @@ func (s *snapshot) beginMultivariant() *text {
 	if s.independent() {
 		t.line("#EXT-X-INDEPENDENT-SEGMENTS")
 	}
+	s.writeStart(t, s.lead())
 	return t
 }
 

@@ -13,6 +13,9 @@ const version = 9
 // skipTargets is CAN-SKIP-UNTIL in target durations, which must be six at least (draft-pantos-hls-rfc8216bis 4.4.3.8).
 const skipTargets = 6
 
+// holdTargets is HOLD-BACK in target durations, which must be three at least (draft-pantos-hls-rfc8216bis 4.4.3.8).
+const holdTargets = 3
+
 // partsTargets is how many target durations at the end of a playlist have their parts listed.
 const partsTargets = 3
 
@@ -69,6 +72,7 @@ func (s *snapshot) renderMedia(id string, skip bool) []byte {
 	t.add("#EXT-X-DISCONTINUITY-SEQUENCE:")
 	t.number(uint64(list[0].discontinuity))
 	t.line()
+	s.writeStart(t, id)
 	s.ranges.write(t, list[0].wall)
 
 	first := 0
@@ -103,7 +107,7 @@ func (s *snapshot) writeServerControl(t *text, parts bool, target int64) {
 	t.add("PART-HOLD-BACK=")
 	t.seconds(3 * s.partTarget)
 	t.add(",HOLD-BACK=")
-	t.seconds(3 * target)
+	t.seconds(holdTargets * target)
 	t.add(",CAN-SKIP-UNTIL=")
 	t.seconds(skipTargets * target)
 	t.line()
