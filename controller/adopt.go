@@ -184,8 +184,8 @@ func (c *Controller) adoptConnection(p *process, behind bool) {
 // adoptStreams gives a connection back what it plays or publishes, and tells whether that is all there. A publisher that is to
 // be ended keeps what it may still write into.
 func (c *Controller) adoptStreams(conn *connection) bool {
-	if conn.Role == srt.RoleUnknown || conn.dialer != nil && conn.Buffer == 0 {
-		return true // its buffer comes with its role, or with the connection
+	if conn.Buffer == 0 && (conn.Role != srt.RolePlay || conn.dialer != nil) {
+		return true // its buffer comes with its role, or when it is connected
 	}
 	if conn.Role == srt.RolePublish {
 		conn.in = c.adoptPublished(conn, conn.Stream, conn.Buffer)

@@ -154,6 +154,7 @@ func TestAdoptConnections(t *testing.T) {
 	for range 3 {
 		require.NoError(t, publisher.ctl.Send(srt.MsgDirection, srt.Direction{Role: srt.RolePublish}))
 	}
+	require.NoError(t, undecided.ctl.Send(srt.MsgConnected, srt.Connected{}))
 	require.NoError(t, undecided.ctl.Send(srt.MsgDirection, srt.Direction{Role: srt.RolePlay}))
 	l.eventually("the undecided one is in", l.locked(func() bool { return len(s.players) == 2 }))
 	l.eventually("the publisher is connected", l.locked(func() bool { return s.publisher.Connected != nil && !s.publisher.adopted }))

@@ -96,8 +96,8 @@ func (c *Controller) assign(p *process, conn *connection, a asked) bool {
 		Passphrase: string(conn.terms.passphrase), Options: conn.terms.options,
 	}
 	var files []*os.File
-	if conn.in != nil {
-		configure.Feed, files = c.feed(conn)
+	if conn.in != nil { // a player; see claim
+		files = append(files, conn.in.file(conn.Role))
 	}
 	if err := c.configure(p, configure, files); err != nil {
 		conn.proc, p.conn, p.Conn = nil, nil, nil
@@ -218,7 +218,12 @@ func (c *Controller) joinPool(p *process) {
 }
 
 func (c *Controller) connected(conn *connection, connected srt.Connected) {
-	defer c.callConnected(conn)
+	switch {
+	case conn.dialer != nil:
+		defer c.callConnected(conn)
+	case conn.Role == srt.RolePublish:
+		defer c.claim(conn)
+	}
 	if conn.Connected != nil {
 		return // told before, to an earlier controller
 	}
@@ -230,88 +235,6 @@ func (c *Controller) connected(conn *connection, connected srt.Connected) {
 	c.tellConnection(api.EventConnected, conn)
 	c.log.Info("SRT connected", "conn", conn.ID, "stream", conn.Stream, "role", roleName(conn.Role), "peer", conn.Peer,
 		"peer_version", connected.PeerSRT, "latency_receive_ms", connected.LatencyRcv, "latency_send_ms", connected.LatencySnd, "key_length", connected.KeyLength)
-}
-
-// directed lets a connection whose role has shown itself into its stream, or ends it.
-func (c *Controller) directed(conn *connection, role srt.Role) {
-	if role != srt.RolePublish && role != srt.RolePlay || !conn.closing.IsZero() || c.stopping {
-		return
-	}
-	if conn.in != nil && conn.Role == role && conn.adopted {
-		conn.adopted = false
-		c.grant(conn)
-	}
-	if conn.Role != srt.RoleUnknown || conn.in != nil {
-		return
-	}
-	s := c.streams[conn.Stream]
-	conn.seems = role
-	var inTheWay cause
-	var reason string
-	if role == srt.RolePublish {
-		inTheWay, reason = c.mapRefusal(conn.Stream)
-	}
-	switch {
-	case c.locked(conn.Stream):
-		c.turnAway(conn, causeLocked, "the stream is locked by the API")
-		return
-	case role == srt.RolePlay && s.holder() == nil:
-		// A viewer that is early, or a publisher whose encoder is still starting: it may show more.
-		c.demand(conn.Stream, time.Now())
-		return
-	case conn.Only != srt.RoleUnknown && conn.Only != role:
-		c.turnAway(conn, causeForbidden, "it may "+roleName(conn.Only)+" the stream only, by the access entries or the stream's passphrases")
-		return
-	case inTheWay != "":
-		c.turnAway(conn, inTheWay, reason)
-		return
-	case role == srt.RolePublish && s.holder() != nil:
-		if s.taken(time.Now()) {
-			c.turnAway(conn, causeConflict, "the stream has a publisher already")
-			return
-		}
-		// The old connection is silent. The new one's media waits in its process until the old one is gone.
-		old := s.publisher
-		c.log.Info("a publisher has come back; its silent connection gives way", "stream", conn.Stream, "conn", old.ID, "peer", conn.Peer)
-		old.proc.kill()
-		s.successor = conn
-		return
-	}
-	c.admit(conn, role)
-}
-
-// admitEarly lets in those who wait for a stream to play, once it has a publisher.
-func (c *Controller) admitEarly(name string) {
-	for _, conn := range c.connections {
-		if conn.Stream == name && conn.Role == srt.RoleUnknown && conn.seems == srt.RolePlay && conn.in == nil && conn.closing.IsZero() {
-			c.directed(conn, srt.RolePlay)
-		}
-	}
-}
-
-// admit gives a connection that has shown its role its buffer.
-func (c *Controller) admit(conn *connection, role srt.Role) {
-	if err := c.enter(conn, role); err != nil {
-		c.log.Error("can't open a stream", "stream", conn.Stream, "error", err)
-		c.turnAway(conn, causeBuffer, "the stream's buffer can't be made")
-		return
-	}
-	conn.Role = role
-	c.log.Info("an SRT connection has shown its role", "conn", conn.ID, "stream", conn.Stream, "role", roleName(role), "peer", conn.Peer)
-	c.grant(conn)
-}
-
-// grant hands a connection that has shown its role, or that this server has made, the buffer of its stream, once the store
-// knows of that. It may be granted again.
-func (c *Controller) grant(conn *connection) {
-	if c.record(conn.proc) != nil {
-		conn.proc.kill()
-		return
-	}
-	feed, files := c.feed(conn)
-	if err := conn.proc.ctl.Send(srt.MsgBuffer, srt.Buffer{Role: conn.Role, Feed: feed}, files...); err != nil {
-		c.putDown(conn.proc, faultBuffer)
-	}
 }
 
 // closeConnection begins to end a connection; sweepConnections sees that it does.
@@ -356,15 +279,6 @@ var failReasons = map[string]bool{
 	srt.FailTimeout: true, srt.FailSecret: true, srt.FailUnsecure: true, srt.FailRejected: true, srt.FailPeer: true, srt.FailLost: true, srt.FailClosed: true,
 	srt.FailBuffer: true, srt.FailStreamEnd: true, srt.FailController: true, srt.FailInternal: true,
 }
-
-// secrets are the refusals of libsrt itself, and secretReasons what the operator is told of them.
-var (
-	secrets       = map[string]cause{srt.FailSecret: causeBadSecret, srt.FailUnsecure: causeNoSecret}
-	secretReasons = map[cause]string{
-		causeBadSecret: "the caller's passphrase is another one than the port's or the stream's",
-		causeNoSecret:  "one side has a passphrase and the other has none",
-	}
-)
 
 func (c *Controller) connectionFailed(p *process, failed srt.Failed) {
 	if p.failed {

@@ -337,6 +337,7 @@ func TestControllerIsKilled(t *testing.T) {
 		requireEnded(t, pidfds, 5*time.Second)
 	})
 	require.NotZero(t, call(t, h.srt, "publish:live").Child)
+	eventually(t, 10*time.Second, "it publishes", func() bool { return h.get("/api/v1/streams/live", nil) == http.StatusOK })
 	require.NotZero(t, call(t, h.srt, "read:live").Child)
 	require.NotZero(t, call(t, h.srt, "shown").Child)
 	var before map[int]string

@@ -284,7 +284,6 @@ func (c *Controller) callConnected(conn *connection) {
 		}
 		c.grant(conn)
 	}
-	conn.adopted = false
 }
 
 // callOff ends what a caller does, without taking it for a failure.

@@ -74,10 +74,10 @@ func TestEventsOfAStream(t *testing.T) {
 	d.age(s, time.Now().Add(2*time.Hour))
 	all := toldEvents(t, d.Controller)
 	require.Equal(t, []string{
-		"connection.connecting live publish", "stream.starting live", "connection.connected live publish", "stream.live live",
+		"connection.connecting live publish", "connection.connected live publish", "stream.starting live", "stream.live live",
 		"connection.connecting live play", "connection.connected live play", "connection.ended live play peer_closed",
 		"connection.ended live publish crash", "stream.offline live",
-		"connection.connecting live publish", "stream.starting live", "connection.connected live publish", "stream.live live",
+		"connection.connecting live publish", "connection.connected live publish", "stream.starting live", "stream.live live",
 		"connection.ended live publish other", "stream.offline live", "stream.removed live",
 	}, kinds(all))
 	require.Equal(t, &api.EventConnection{ID: publisher.p.conn.ID, Peer: "192.0.2.1:1", Role: api.RolePublish, Protocol: "srt"}, all[0].Connection)
@@ -176,6 +176,6 @@ func TestEventsOfACallerWithoutAProcess(t *testing.T) {
 	d.calls(1, "publish:live")
 	d.sweepPool(time.Now().Add(waitingTime + time.Second))
 	require.Equal(t, []string{
-		"connection.connecting live publish", "stream.starting live", "caller.refused live", "connection.ended live publish refused", "stream.offline live", "stream.removed live",
+		"connection.connecting live publish", "caller.refused live", "connection.ended live publish refused",
 	}, kinds(toldEvents(t, d.Controller)))
 }

@@ -238,7 +238,6 @@ func (p *fakePeer) run() int {
 				fmt.Fprintln(os.Stderr, "it hurts")
 				return 3
 			case streamSpin:
-				p.writer = nil
 				go func() {
 					for n := new(atomic.Uint64); ; {
 						n.Add(1)
@@ -283,7 +282,7 @@ func (p *fakePeer) hear(m *control.Message, files []*os.File) (end bool) {
 }
 
 func (p *fakePeer) write(now time.Time) {
-	if p.writer == nil || !p.connected {
+	if p.writer == nil || !p.connected || p.configure.Stream == streamSpin {
 		return
 	}
 	p.units++

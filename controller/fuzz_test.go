@@ -99,7 +99,6 @@ func FuzzConnectionMessages(f *testing.F) {
 		require.Same(t, publisher.p.conn, s.publisher)
 		require.True(t, s.players[viewer.p.conn])
 		require.False(t, s.corrupt)
-		require.Nil(t, s.takeover)
 		require.Nil(t, s.successor)
 		require.True(t, s.over.IsZero() && s.gone.IsZero())
 		for _, q := range others {

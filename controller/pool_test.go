@@ -18,14 +18,21 @@ func TestIdleProcessGetsACaller(t *testing.T) {
 	require.Equal(t, srt.Verdict{ID: 5, Child: q.p.ID}, v)
 
 	var configure srt.Configure
-	require.Len(t, q.hearsOf(srt.MsgConfigure, &configure), 1, "the buffer")
+	require.Empty(t, q.hearsOf(srt.MsgConfigure, &configure))
 	require.Equal(t, "live", configure.Stream)
 	require.Equal(t, srt.RolePublish, configure.Role)
 	require.Empty(t, d.pool.idle)
-	d.eventually("the store knows what it has become", func() bool {
-		r := d.guardian.record(q.p)
-		return r.Conn != nil && r.Conn.ID == configure.Conn && r.Conn.Buffer == d.streams["live"].ID
-	})
+	recorded := func(buffer uint64) func() bool {
+		return func() bool {
+			r := d.guardian.record(q.p)
+			return r.Conn != nil && r.Conn.ID == configure.Conn && r.Conn.Buffer == buffer
+		}
+	}
+	d.eventually("the store knows what it has become", recorded(0))
+	require.Empty(t, d.streams, "it may be a stranger yet")
+	d.says(q, srt.MsgConnected, srt.Connected{})
+	require.Len(t, q.hearsOf(srt.MsgBuffer, nil), 1)
+	d.eventually("the store knows what it may write into", recorded(d.streams["live"].ID))
 }
 
 func TestUndecidedCallerGetsNoBuffer(t *testing.T) {
@@ -44,6 +51,7 @@ func TestDeadIdleProcessIsPassedOver(t *testing.T) {
 	require.Nil(t, dead.p.conn)
 	d.ended(dead.p, "exit status 1")
 	require.Len(t, d.connections, 1)
+	d.says(alive, srt.MsgConnected, srt.Connected{})
 	require.NotNil(t, d.streams["live"].publisher)
 }
 
@@ -62,15 +70,18 @@ func TestCallerDoesNotWaitForEver(t *testing.T) {
 	d := newDesk(t)
 	require.Zero(t, d.calls(1, "publish:late"))
 	require.Zero(t, d.calls(2, "publish:ended"))
-	require.NoError(t, d.EndPublisher("ended"))
+	for id, conn := range d.connections {
+		if conn.Stream == "ended" {
+			require.NoError(t, d.Disconnect(id))
+		}
+	}
 	d.sweepPool(time.Now())
 	require.Equal(t, srt.RejectUnavailable, d.verdict().Reject)
 	d.sweepPool(time.Now().Add(waitingTime + time.Second))
 	require.Equal(t, srt.RejectOverload, d.verdict().Reject)
 	require.Empty(t, d.connections)
-	require.Empty(t, d.streams, "no stream is left of them")
+	require.Empty(t, d.streams, "they never had one")
 	require.Empty(t, d.pool.waiting)
-	d.eventually("no buffer is left in the store", func() bool { return len(d.guardian.kinds(kindBuffer)) == 0 })
 }
 
 // The numbers of requests are a listener's own: what one asked must not be answered to the next.
@@ -79,16 +90,11 @@ func TestRequestsOfADeadListenerAreDropped(t *testing.T) {
 	d.live(d.admitted(1, "publish:silent"))
 	require.Zero(t, d.calls(2, "publish:waits"))
 	d.silent("silent")
-	old := d.streams["silent"].publisher.proc
 	require.Zero(t, d.calls(3, "publish:silent"))
-	require.True(t, old.killed)
 
 	d.ends(d.listener, "killed by SIGKILL")
 	d.listener = d.join(roleListener)
 	require.Len(t, d.connections, 1, "only the silent one is left")
-	d.ended(old, "killed by SIGKILL")
-	require.Empty(t, d.connections)
-	require.Nil(t, d.streams["silent"].publisher)
 	d.idle()
 	require.Zero(t, d.verdict(), "the new listener has not asked for anything")
 	require.Len(t, d.pool.idle, 1)

@@ -224,6 +224,7 @@ func TestLockHoldsOverARestart(t *testing.T) {
 		requireEnded(t, pidfds, 5*time.Second)
 	})
 	require.NotZero(t, call(t, h.srt, "publish:live").Child)
+	eventually(t, 10*time.Second, "it publishes", func() bool { return h.get("/api/v1/streams/live", nil) == http.StatusOK })
 	require.Equal(t, http.StatusNoContent, h.do(http.MethodPut, "/api/v1/streams/live/lock"))
 	require.Equal(t, http.StatusNoContent, h.do(http.MethodPut, "/api/v1/streams/later/lock"))
 	h.kill()

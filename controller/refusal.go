@@ -78,6 +78,15 @@ func (c *Controller) turnAway(conn *connection, why cause, reason string) {
 	c.closeConnection(conn)
 }
 
+// secrets are the refusals of libsrt itself, and secretReasons what the operator is told of them.
+var (
+	secrets       = map[string]cause{srt.FailSecret: causeBadSecret, srt.FailUnsecure: causeNoSecret}
+	secretReasons = map[cause]string{
+		causeBadSecret: "the caller's passphrase is another one than the port's or the stream's",
+		causeNoSecret:  "one side has a passphrase and the other has none",
+	}
+)
+
 // unserved are the causes of a listener, by its codes.
 var unserved = map[int]cause{
 	srt.RejectVersion: causeVersion, srt.RejectMessageAPI: causeBufferMode, srt.RejectCongestion: causeFileMode, srt.RejectGroup: causeGroup,

@@ -33,8 +33,7 @@ type stream struct {
 	reader    *buffer.Reader
 	publisher *connection
 	players   map[*connection]bool
-	takeover  *asked      // a publisher that waits for its old connection to end
-	successor *connection // the same, of one that was accepted before its role was known
+	successor *connection // a publisher that waits for the end of the old connection
 	gone      time.Time   // since when the publisher is away
 	over      time.Time   // since when the stream is over for good
 	corrupt   bool        // the buffer can't be trusted any more
@@ -71,7 +70,7 @@ func (s *stream) taken(now time.Time) bool {
 	if s.holder() == nil {
 		return false
 	}
-	if s.takeover != nil || s.successor != nil || s.publisher.proc == nil {
+	if s.successor != nil && !s.successor.over {
 		return true
 	}
 	if s.publisher.dialer != nil {
@@ -115,7 +114,6 @@ func (c *Controller) occupy(conn *connection, name string) (*stream, error) {
 	s.publisher, s.waits = conn, ts.WaitTables
 	s.gone = time.Time{}
 	s.moved = time.Now()
-	s.takeover = nil
 	s.health = nil // of the publisher before
 	c.tellStream(s)
 	return s, nil
@@ -189,8 +187,8 @@ func (c *Controller) publisherLeft(s *stream) {
 	}
 	s.info, _ = s.reader.Info()
 	c.tellStream(s)
-	next, successor := s.takeover, s.successor
-	s.takeover, s.successor = nil, nil
+	successor := s.successor
+	s.successor = nil
 	switch {
 	case s.corrupt || s.info.State == buffer.Empty:
 		c.removeStream(s)
@@ -199,10 +197,7 @@ func (c *Controller) publisherLeft(s *stream) {
 		c.log.Info("the publisher is gone; its viewers are kept", "stream", s.Stream, "for", resume.String())
 	}
 	if successor != nil && !successor.over {
-		c.directed(successor, srt.RolePublish)
-	}
-	if next != nil {
-		c.requested(*next)
+		c.claim(successor)
 	}
 }
 

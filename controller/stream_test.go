@@ -84,31 +84,6 @@ func TestStreamBeginsAnewAfterItsEnd(t *testing.T) {
 	viewer.hearsOf(srt.MsgClose, nil) // nobody else would end it now
 }
 
-func TestTakeover(t *testing.T) {
-	for _, c := range []struct {
-		name   string
-		caller string
-	}{{"stated", "publish:live"}, {"shown", "live"}} {
-		t.Run(c.name, func(t *testing.T) {
-			d := newDesk(t)
-			old := d.admitted(1, "publish:live")
-			d.live(old)
-			d.silent("live")
-			next := d.idle()
-			if d.calls(2, c.caller); c.name == "shown" {
-				d.says(next, srt.MsgDirection, srt.Direction{Role: srt.RolePublish})
-			}
-			require.True(t, old.p.killed)
-			require.Equal(t, srt.RejectConflict, d.calls(3, "publish:live").Reject, "one takes over, not two")
-			id := d.streams["live"].ID
-			d.ends(old, "killed by SIGKILL")
-			require.Equal(t, next.p.conn, d.streams["live"].publisher)
-			require.Equal(t, id, d.streams["live"].ID)
-			require.Equal(t, srt.RolePublish, next.p.conn.Role)
-		})
-	}
-}
-
 func TestMediaKeepsAPublisherEvenWhereTheMonitorIsLate(t *testing.T) {
 	d := newDesk(t)
 	q := d.admitted(1, "publish:live")

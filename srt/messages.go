@@ -34,8 +34,8 @@ const (
 	MsgHandover = "handover" // Handover, with a connected UDP socket
 
 	// Controller to connection process.
-	MsgConfigure = "configure" // Configure, with the socket where the child calls, and the buffer where the role is known
-	MsgBuffer    = "buffer"    // Buffer, with the buffer, once the role is known
+	MsgConfigure = "configure" // Configure, with the socket where the child calls, and the buffer of a player that is known to be one
+	MsgBuffer    = "buffer"    // Buffer, with the buffer, once the connection is made and its role is known
 	MsgClose     = "close"     // end the connection in an orderly way
 	MsgReport    = "report"    // ask for a Hello and Stats at once (a new controller does)
 
@@ -117,15 +117,14 @@ type Configure struct {
 	Passphrase string            `json:"passphrase,omitempty"`
 	Options    map[string]string `json:"options,omitempty"` // by libsrt's names, in lower case without SRTO_
 	DecideMS   int               `json:"decide_ms"`         // silence after which an unknown role is play
-	Feed       *Feed             `json:"feed,omitempty"`    // of a publisher
-
 	// Mode is caller or rendezvous where the child calls: the first descriptor of the message is then a socket that is
-	// connected to the peer, and a publisher's buffer comes as a Buffer once the connection is made.
+	// connected to the peer.
 	Mode     Mode   `json:"mode,omitempty"`
 	StreamID string `json:"stream_id,omitempty"` // to ask the peer for
 }
 
-// Buffer gives a child whose role showed itself its buffer.
+// Buffer gives a child its buffer: a publisher when its connection is made, so that a caller has proven its passphrase, and
+// whoever did not state its role when it has shown it.
 type Buffer struct {
 	Role Role  `json:"role"`
 	Feed *Feed `json:"feed,omitempty"` // of a publisher

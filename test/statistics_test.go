@@ -285,9 +285,9 @@ func TestEventsArrive(t *testing.T) {
 	publisher := s.publish(file, "publish:live")
 	s.waitPlayable("live")
 	s.eventually(10*time.Second, "the stream's beginning is told", func() bool { return len(all.events()) >= 4 })
-	require.Equal(t, []string{"connection.connecting", "stream.starting", "connection.connected", "stream.live"}, types(all.events())[:4])
+	require.Equal(t, []string{"connection.connecting", "connection.connected", "stream.starting", "stream.live"}, types(all.events())[:4])
 	id := s.connections("role=publish")[0].ID
-	for _, i := range []int{0, 2} {
+	for _, i := range []int{0, 1} {
 		require.Equal(t, id, all.events()[i].Connection.ID)
 		require.Equal(t, "publish", all.events()[i].Connection.Role)
 	}

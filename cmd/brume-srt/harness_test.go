@@ -257,6 +257,19 @@ func inductionReply(h *srt.Handover) []byte {
 	return reply.Marshal()
 }
 
+// configured gives a child its configuration and its buffers, as the controller does.
+func (c *child) configured(configure srt.Configure, files ...*os.File) {
+	c.t.Helper()
+	if configure.Role != srt.RolePublish {
+		require.NoError(c.t, c.control.Send(srt.MsgConfigure, configure, files...))
+		return
+	}
+	require.NoError(c.t, c.control.Send(srt.MsgConfigure, configure))
+	if len(files) > 0 {
+		require.NoError(c.t, c.control.Send(srt.MsgBuffer, srt.Buffer{Role: srt.RolePublish}, files...))
+	}
+}
+
 // hand gives the next caller to a child, and the child its configuration, before or after.
 func (p *port) hand(c *child, configure srt.Configure, files ...*os.File) srt.Handover {
 	p.t.Helper()
@@ -265,11 +278,11 @@ func (p *port) hand(c *child, configure srt.Configure, files ...*os.File) srt.Ha
 	require.NoError(p.t, unix.SetNonblock(descriptor(p.t, f), true)) // as the listener's are
 	first := p.address.Port%2 == 0
 	if first {
-		require.NoError(p.t, c.control.Send(srt.MsgConfigure, configure, files...))
+		c.configured(configure, files...)
 	}
 	require.NoError(p.t, c.handover.Send(srt.MsgHandover, h, f))
 	if !first {
-		require.NoError(p.t, c.control.Send(srt.MsgConfigure, configure, files...))
+		c.configured(configure, files...)
 	}
 	return h
 }

@@ -69,7 +69,7 @@ func (p *process) live() *ending {
 	switch {
 	case g.role == srt.RoleUnknown:
 		g, kept, end = p.decide(in)
-	case g.role == srt.RolePublish && p.calls():
+	case g.role == srt.RolePublish:
 		g, kept, end = p.await(in, g.role, kept)
 	}
 	if end != nil {

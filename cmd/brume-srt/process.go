@@ -88,7 +88,7 @@ type process struct {
 	configure *srt.Configure
 	caller    *srt.Handover
 	socket    *os.File // of the caller, or to call over
-	granted   grant    // that came with the configuration
+	granted   grant    // that came with the configuration: of a player
 	given     bool     // a grant came by itself
 	started   bool
 	over      bool // the media goroutine has returned
@@ -204,7 +204,7 @@ func (p *process) message(a *arrival) *ending {
 					return because(srt.FailInternal, "there is no socket to call over")
 				}
 			}
-			p.granted = a.grant(c.Role, c.Feed)
+			p.granted = a.grant(c.Role, nil)
 		}
 	case srt.MsgBuffer:
 		var b srt.Buffer
