@@ -69,7 +69,7 @@ func TestVideoThatDoesNotBegin(t *testing.T) {
 // TestWaits: what a program waits for is told, step by step.
 func TestWaits(t *testing.T) {
 	waits := func(list ...ts.Wait) []ts.Wait { return list }
-	frame := adtsFrame(2, 20)
+	frame := aac(3)
 	for _, c := range []struct {
 		name  string
 		steps []func(c *crafter)
@@ -118,7 +118,7 @@ func TestWaits(t *testing.T) {
 
 // TestJumpInMidGOP: behind a jump, an epoch begins where the video can be decoded, and audio shortly before.
 func TestJumpInMidGOP(t *testing.T) {
-	c := craft().tables(0, withAudio...).audio(pidAudio, 90000, adtsFrame(2, 20)).gop(90000, 10)
+	c := craft().tables(0, withAudio...).audio(pidAudio, 90000, aac(3)).gop(90000, 10)
 	const jump = int64(9000000)
 	for i := range int64(30) {
 		c.video(jump+3600*i, none, inter(30)).audio(pidAudio, jump+3600*i, adtsFrame(2, 20))
