@@ -71,6 +71,7 @@ type Track struct {
 	Width      int         `json:"width,omitempty" doc:"Pixels"`
 	Height     int         `json:"height,omitempty" doc:"Pixels"`
 	Interlaced bool        `json:"interlaced,omitempty" doc:"The video is interlaced"`
+	VideoRange string      `json:"video_range,omitempty" enum:"SDR,HLG,PQ" doc:"Dynamic range, absent when the source does not tell it"`
 	FrameRate  float64     `json:"frame_rate,omitempty" doc:"Frames per second, absent when unknown"`
 	SampleRate int         `json:"sample_rate,omitempty" doc:"Hz"`
 	Channels   int         `json:"channels,omitempty" doc:"Audio channels"`

@@ -21,12 +21,42 @@ type AudioSpecificConfig struct {
 	SampleRate   int // of the output, hertz; with SBR told, the doubled one
 	Channels     int // of the output; 0 where only a program config element tells
 	FrameSamples int // per frame, at SampleRate
-	Bits         int // length of the configuration, in bits
+	Bits         int // length of the configuration, in bits, without the extension that may follow it
 }
 
 // ParseAudioSpecificConfig reads a configuration for the object types that share
-// GASpecificConfig, which are those of broadcasting. Bits beyond it are left alone.
+// GASpecificConfig, which are those of broadcasting. b is all of it: SBR and PS may be told in an extension at its end
+// (syncExtensionType), which decoders that know neither pass over.
 func ParseAudioSpecificConfig(b []byte) (c AudioSpecificConfig, err error) {
+	if c, err = ReadAudioSpecificConfig(b); err == nil {
+		c.extend(&ascReader{bits.Reader{Data: b, Pos: c.Bits}})
+	}
+	return c, err
+}
+
+// extend reads the extension of a configuration.
+func (c *AudioSpecificConfig) extend(r *ascReader) {
+	if c.ObjectType == 5 || c.ObjectType == 29 || r.Read(11) != 0x2b7 || r.objectType() != 5 || !r.Flag() || r.Over() {
+		return
+	}
+	rate := r.sampleRate()
+	if r.Over() || rate < c.SampleRate || rate > 2*c.SampleRate || rate > maxSampleRate {
+		return
+	}
+	c.ObjectType = 5
+	c.FrameSamples = c.FrameSamples * rate / c.SampleRate
+	c.SampleRate = rate
+	if r.Read(11) == 0x548 && r.Flag() && !r.Over() {
+		c.ObjectType = 29
+		if c.Channels == 1 {
+			c.Channels = 2
+		}
+	}
+}
+
+// ReadAudioSpecificConfig is ParseAudioSpecificConfig for a configuration of which only the beginning is known: AudioSpecificConfig.Bits
+// says where it ends. Bits beyond it are left alone, an extension too.
+func ReadAudioSpecificConfig(b []byte) (c AudioSpecificConfig, err error) {
 	r := ascReader{bits.Reader{Data: b}}
 	c.ObjectType = r.objectType()
 	rate := r.sampleRate()

@@ -18,6 +18,7 @@ type Params struct {
 	Height        int     // pixels
 	FrameRate     float64 // pictures per second (of interlaced H.264, frames); 0 where it is not told
 	Interlaced    bool    // fields may occur
+	VideoRange    string  // "PQ" or "HLG" (RFC 8216bis 4.4.6.2), "SDR", or empty where it is not told
 	SampleRate    int     // hertz
 	Channels      int     // 0 where it is not told
 	FrameDuration int64   // of an audio frame, 90 kHz ticks rounded down; 0 where it varies
@@ -76,7 +77,7 @@ func paramsH264(config []byte) (Params, error) {
 			return Params{}, fmt.Errorf("%w: %w", ErrConfig, err)
 		}
 		return Params{
-			Width: s.Width, Height: s.Height, FrameRate: s.FrameRate, Interlaced: s.Interlaced,
+			Width: s.Width, Height: s.Height, FrameRate: s.FrameRate, Interlaced: s.Interlaced, VideoRange: videoRange(s.Transfer),
 			// RFC 6381 3.3: profile_idc, constraint flags and level_idc in hexadecimal.
 			CodecString: fmt.Sprintf("avc1.%02X%02X%02X", s.Profile, s.Constraints, s.Level),
 		}, nil
@@ -94,11 +95,25 @@ func paramsH265(config []byte) (Params, error) {
 			return Params{}, fmt.Errorf("%w: %w", ErrConfig, err)
 		}
 		return Params{
-			Width: s.Width, Height: s.Height, FrameRate: s.FrameRate, Interlaced: s.Interlaced,
+			Width: s.Width, Height: s.Height, FrameRate: s.FrameRate, Interlaced: s.Interlaced, VideoRange: videoRange(s.Transfer),
 			CodecString: codecStringH265(&s),
 		}, nil
 	}
 	return Params{}, fmt.Errorf("%w: no sequence parameter set", ErrConfig)
+}
+
+// videoRange names what transfer_characteristics say (ITU-T H.273 table 3).
+func videoRange(transfer uint8) string {
+	switch transfer {
+	case 16:
+		return "PQ"
+	case 18:
+		return "HLG"
+	case 0, 2, 3: // reserved, unspecified
+		return ""
+	default:
+		return "SDR"
+	}
 }
 
 // codecStringH265 follows ISO/IEC 14496-15 annex E.3.

@@ -59,6 +59,22 @@ func TestParams(t *testing.T) {
 			Params{SampleRate: 48000, Channels: 2, FrameDuration: 3840, CodecString: "mp4a.40.29"},
 		},
 		{
+			"HE-AAC in an extension", AAC, unhex(t, "131056e598"),
+			Params{SampleRate: 48000, Channels: 2, FrameDuration: 3840, CodecString: "mp4a.40.5"},
+		},
+		{
+			"HE-AAC v2 in an extension", AAC, unhex(t, "130856e59d4880"),
+			Params{SampleRate: 48000, Channels: 2, FrameDuration: 3840, CodecString: "mp4a.40.29"},
+		},
+		{
+			"an extension that says that there is no SBR", AAC, unhex(t, "131056e500"),
+			Params{SampleRate: 24000, Channels: 2, FrameDuration: 3840, CodecString: "mp4a.40.2"},
+		},
+		{
+			"an extension that is cut off", AAC, unhex(t, "131056e5"),
+			Params{SampleRate: 24000, Channels: 2, FrameDuration: 3840, CodecString: "mp4a.40.2"},
+		},
+		{
 			"layer II", MP2, unhex(t, "fffdc400"),
 			Params{SampleRate: 48000, Channels: 2, FrameDuration: 2160, CodecString: "mp4a.40.33"},
 		},

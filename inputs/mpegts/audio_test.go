@@ -191,3 +191,21 @@ func TestLATMVersion1(t *testing.T) {
 	require.Equal(t, [][]byte{{1, 2, 3}, {4, 5}, {6}, {7, 8}, {9}}, got)
 	require.Equal(t, []byte{0x11, 0x90}, r.epochs[0].Tracks[0].Config)
 }
+
+// TestLATMWithSBRInAnExtension: where its length is told, a configuration has all that belongs to it.
+func TestLATMWithSBRInAnExtension(t *testing.T) {
+	config := []byte{0x13, 0x10, 0x56, 0xE5, 0x98} // AAC LC of 24 kHz, SBR to 48 kHz
+	w := (&bitWriter{}).bits(0b010, 3).bits(0, 2).bits(0, 8).bits(1, 1).bits(0, 6+4+3).bits(0, 2).bits(40, 8)
+	for _, x := range config {
+		w.bits(uint32(x), 8)
+	}
+	w.bits(0, 3).bits(0xFF, 8).bits(0, 2).bits(2, 8).bits(0x0102, 16)
+	frame := append([]byte{0x56, 0xE0 | byte(len(w.b)>>8), byte(len(w.b))}, w.b...)
+	c := craft().tables(0, es{ts.StreamTypeLATM, pidAudio, ""}).audio(pidAudio, 90000, frame, frame, frame)
+	r, _ := demux(t, c.buf, Options{})
+	require.Equal(t, config, r.epochs[0].Tracks[0].Config)
+	require.Equal(t, steps(90000, 3, 3840), r.times(0))
+	p, err := r.epochs[0].Tracks[0].Params()
+	require.NoError(t, err)
+	require.Equal(t, "mp4a.40.5", p.CodecString)
+}

@@ -77,16 +77,21 @@ func (l *latm) head(r *bits.Reader) bool {
 	start := r.Pos
 	peek := *r
 	config := peek.AppendBytes(l.scratch[:0], len(l.scratch))
-	c, err := media.ParseAudioSpecificConfig(config)
+	c, err := media.ReadAudioSpecificConfig(config)
 	if err != nil || size >= 0 && c.Bits > size {
 		return false
 	}
-	r.Pos = start + max(c.Bits, size)
-	m.rate, m.samples, m.key = c.SampleRate, c.FrameSamples, 14695981039346656037
-	config = config[:(c.Bits+7)/8]
-	if c.Bits%8 != 0 {
-		config[len(config)-1] &= 0xFF << (8 - c.Bits%8)
+	length := max(c.Bits, size)
+	r.Pos = start + length
+	length = min(length, 8*len(config))
+	config = config[:(length+7)/8]
+	if length%8 != 0 {
+		config[len(config)-1] &= 0xFF << (8 - length%8)
 	}
+	if c, err = media.ParseAudioSpecificConfig(config); err != nil {
+		return false
+	}
+	m.rate, m.samples, m.key = c.SampleRate, c.FrameSamples, 14695981039346656037
 	for _, x := range config { // FNV-1a
 		m.key = (m.key ^ uint64(x)) * 1099511628211
 	}

@@ -40,6 +40,7 @@ type H264SPSInfo struct {
 	Interlaced    bool    // frame_mbs_only_flag is 0: fields or field macroblocks may occur
 	FrameNumBits  int     // length of frame_num in slice headers
 	ColourPlanes  bool    // separate_colour_plane_flag: slice headers have colour_plane_id
+	Transfer      uint8   // transfer_characteristics (ITU-T H.273 table 3), 0 where it is not told
 }
 
 // ParseH264SPS reads a sequence parameter set, NAL unit header included. It allocates.
@@ -75,11 +76,15 @@ func ParseH264SPS(nal []byte) (H264SPSInfo, error) {
 	if width < 1 || height < 1 || height > MaxSize {
 		return H264SPSInfo{}, ErrParameterSet
 	}
+	transfer := uint8(0)
+	if v := s.VUI; v != nil && v.ColourDescriptionPresentFlag {
+		transfer = v.TransferCharacteristics
+	}
 	return H264SPSInfo{
 		ID: int(s.ID), Profile: s.ProfileIdc, Constraints: nal[2], Level: s.LevelIdc,
 		Width: int(width), Height: int(height), FrameRate: frameRate(s.FPS()),
 		Interlaced: !s.FrameMbsOnlyFlag, FrameNumBits: int(s.Log2MaxFrameNumMinus4) + 4,
-		ColourPlanes: s.SeparateColourPlaneFlag,
+		ColourPlanes: s.SeparateColourPlaneFlag, Transfer: transfer,
 	}, nil
 }
 

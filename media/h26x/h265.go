@@ -36,6 +36,7 @@ type H265SPSInfo struct {
 	Width, Height int     // of the cropped picture, pixels
 	FrameRate     float64 // pictures per second, 0 where it is not told
 	Interlaced    bool    // pictures are fields, or the source is said to be interlaced
+	Transfer      uint8   // transfer_characteristics (ITU-T H.273 table 3), 0 where it is not told
 }
 
 // ParseH265SPS reads a sequence parameter set, NAL unit header included. It allocates.
@@ -47,11 +48,14 @@ func ParseH265SPS(nal []byte) (H265SPSInfo, error) {
 	if err != nil {
 		return H265SPSInfo{}, err
 	}
-	// The head is enough to pass the stream on; the rest, where it can be read, adds the frame rate.
+	// The head is enough to pass the stream on; the rest, where it can be read, adds what the VUI tells.
 	var s h265.SPS
 	if s.Unmarshal(nal) == nil && s.VUI != nil {
 		i.FrameRate = frameRate(s.FPS())
 		i.Interlaced = i.Interlaced || s.VUI.FieldSeqFlag
+		if s.VUI.ColourDescriptionPresentFlag {
+			i.Transfer = s.VUI.TransferCharacteristics
+		}
 	}
 	return i, nil
 }

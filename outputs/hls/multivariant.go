@@ -244,6 +244,9 @@ func (v *variant) write(t *text) {
 		if v.frameRate > 0 {
 			t.add(fmt.Sprintf(",FRAME-RATE=%.3f", v.frameRate))
 		}
+		if r := v.video.params.VideoRange; r == "PQ" || r == "HLG" {
+			t.add(",VIDEO-RANGE=", r) // SDR is what players take a variant for that says nothing
+		}
 	}
 	if v.audio != "" {
 		t.add(`,AUDIO="`, v.audio, `"`)

@@ -245,3 +245,27 @@ func TestCanCarry(t *testing.T) {
 	require.False(t, CanCarry(media.KLV).FMP4)
 	require.Equal(t, Carried{}, CanCarry("unknown"))
 }
+
+// TestVideoRange: the range is what the parameter sets of the video say.
+func TestVideoRange(t *testing.T) {
+	const hevc = videoArgs + "-pix_fmt yuv420p10le -c:v libx265 -preset ultrafast -x265-params log-level=none:pools=1:keyint=30"
+	for _, c := range []struct{ name, args, want string }{
+		{"nothing is told", hevc, ""},
+		{"SDR", hevc + ":transfer=bt709", ""},
+		{"PQ", hevc + ":colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc", ",VIDEO-RANGE=PQ"},
+		{"HLG", hevc + ":colorprim=bt2020:transfer=arib-std-b67:colormatrix=bt2020nc", ",VIDEO-RANGE=HLG"},
+		{"HLG in H.264", videoArgs + h264Args + "-x264-params transfer=arib-std-b67", ",VIDEO-RANGE=HLG"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			media := ffmpegClip(t, 3, strings.Fields(c.args)...)
+			f := newFeed(t, buffer.Options{})
+			f.begin(media.tracks...)
+			f.play(media, 0, nil)
+			s := f.stream(Options{})
+			for _, uri := range []string{"index.m3u8", "ts/index.m3u8"} {
+				text := fetch(t, s, uri)
+				require.Equal(t, c.want, regexp.MustCompile(`,VIDEO-RANGE=\w+`).FindString(text), text)
+			}
+		})
+	}
+}
