@@ -81,16 +81,13 @@ func (l *latm) head(r *bits.Reader) bool {
 	if err != nil || size >= 0 && c.Bits > size {
 		return false
 	}
-	length := max(c.Bits, size)
-	r.Pos = start + length
-	length = min(length, 8*len(config))
-	config = config[:(length+7)/8]
-	if length%8 != 0 {
-		config[len(config)-1] &= 0xFF << (8 - length%8)
+	r.Pos = start + max(c.Bits, size)
+	if whole := cutBits(config, size); size > c.Bits {
+		if e, err := media.ParseAudioSpecificConfig(whole); err == nil && e.ObjectType != c.ObjectType {
+			c, c.Bits = e, size // with the extension that says so
+		}
 	}
-	if c, err = media.ParseAudioSpecificConfig(config); err != nil {
-		return false
-	}
+	config = cutBits(config, c.Bits)
 	m.rate, m.samples, m.key = c.SampleRate, c.FrameSamples, 14695981039346656037
 	for _, x := range config { // FNV-1a
 		m.key = (m.key ^ uint64(x)) * 1099511628211
@@ -124,6 +121,16 @@ func (l *latm) head(r *bits.Reader) bool {
 	}
 	l.mux, l.known = m, true
 	return true
+}
+
+// cutBits returns the first bits of b. The rest of their last byte is made zero.
+func cutBits(b []byte, bits int) []byte {
+	bits = min(max(bits, 0), 8*len(b))
+	b = b[:(bits+7)/8]
+	if bits%8 != 0 {
+		b[len(b)-1] &= 0xFF << (8 - bits%8)
+	}
+	return b
 }
 
 // latmValue is LatmGetValue (1.7.3.1).
