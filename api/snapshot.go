@@ -37,7 +37,8 @@ type HTTPMetrics struct {
 	Connections int    // open now
 	Active      int    // requests being served now
 	Accepted    uint64 // connections
-	Refused     uint64 // connections over the limit
+	Refused     uint64 // connections closed at once, since there were too many
+	Displaced   uint64 // idle connections closed to make room
 	SlowClosed  uint64 // connections closed since the client stopped reading
 	Panics      uint64 // requests that ended in a panic
 	Malformed   uint64 // control messages that could not be read

@@ -114,13 +114,14 @@ type Access struct {
 
 // Limits bound what strangers can use up. 0 means no limit, but for the last two.
 type Limits struct {
-	Connections Count    `yaml:"connections"`  // over SRT, in all
-	PerAddress  Count    `yaml:"per_address"`  // over SRT, of one IPv4 address or IPv6 /64
-	PerStream   Count    `yaml:"per_stream"`   // over SRT, of one stream
-	Handshakes  Count    `yaml:"handshakes"`   // callers that are judged in a second, of one address
-	Pending     Count    `yaml:"pending"`      // callers of one address that wait for an answer
-	ChildMemory Size     `yaml:"child_memory"` // private memory of a connection process, 128MiB to 8GiB
-	ChildCPU    Duration `yaml:"child_cpu"`    // processor time that a connection process may use up without media, 1s to 1h
+	Connections    Count    `yaml:"connections"`      // over SRT, in all
+	PerAddress     Count    `yaml:"per_address"`      // over SRT, of one IPv4 address or IPv6 /64
+	PerStream      Count    `yaml:"per_stream"`       // over SRT, of one stream
+	HTTPPerAddress Count    `yaml:"http_per_address"` // TCP connections at the HTTP port, of one IPv4 address or IPv6 /64
+	Handshakes     Count    `yaml:"handshakes"`       // callers that are judged in a second, of one address
+	Pending        Count    `yaml:"pending"`          // callers of one address that wait for an answer
+	ChildMemory    Size     `yaml:"child_memory"`     // private memory of a connection process, 128MiB to 8GiB
+	ChildCPU       Duration `yaml:"child_cpu"`        // processor time that a connection process may use up without media, 1s to 1h
 }
 
 // Default returns the value of every key that nobody set. RuntimeDir and DataDir are empty
@@ -148,12 +149,13 @@ func Default() *Config {
 		},
 		Resume: Duration(10 * time.Second),
 		Limits: Limits{
-			Connections: 2000,
-			PerAddress:  500,
-			Handshakes:  200,
-			Pending:     128,
-			ChildMemory: 256 * mebibyte,
-			ChildCPU:    Duration(10 * time.Second),
+			Connections:    2000,
+			PerAddress:     500,
+			HTTPPerAddress: 1000,
+			Handshakes:     200,
+			Pending:        128,
+			ChildMemory:    256 * mebibyte,
+			ChildCPU:       Duration(10 * time.Second),
 		},
 		Streams: map[Pattern]StreamConfig{},
 	}

@@ -270,7 +270,8 @@ func TestEveryKeyHasAVariable(t *testing.T) {
 		"srt.latency": "1s", "runtime_dir": "/r", "data_dir": "/d", "log.level": "warn", "log.format": "json", "buffer.size": "8MB",
 		"buffer.window": "50s", "buffer.segment_target": "2s", "buffer.segment_max": "5s", "buffer.part_target": "300ms", "resume": "3s",
 		"srt.mode": "play", "srt.passphrase": "correct horse", "limits.connections": "10", "limits.per_address": "9", "limits.per_stream": "8",
-		"limits.handshakes": "7", "limits.pending": "6", "limits.child_memory": "512MiB", "limits.child_cpu": "20s",
+		"limits.http_per_address": "5",
+		"limits.handshakes":       "7", "limits.pending": "6", "limits.child_memory": "512MiB", "limits.child_cpu": "20s",
 	}
 	var env []string
 	for _, key := range keysOf(t) {
@@ -285,7 +286,7 @@ func TestEveryKeyHasAVariable(t *testing.T) {
 		RuntimeDir: "/r", DataDir: "/d", Log: Log{"warn", "json"},
 		Buffer:  Buffer{Duration(50 * time.Second), 8 * megabyte, Duration(2 * time.Second), Duration(5 * time.Second), Duration(300 * time.Millisecond)},
 		Resume:  Duration(3 * time.Second),
-		Limits:  Limits{10, 9, 8, 7, 6, 512 * mebibyte, Duration(20 * time.Second)},
+		Limits:  Limits{10, 9, 8, 5, 7, 6, 512 * mebibyte, Duration(20 * time.Second)},
 		Streams: map[Pattern]StreamConfig{},
 	}, c)
 }

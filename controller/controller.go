@@ -19,6 +19,7 @@ import (
 	"brume/api"
 	"brume/config"
 	"brume/control"
+	"brume/gate"
 	"brume/guardian"
 	"brume/outputs/httpd"
 	"brume/srt"
@@ -74,6 +75,7 @@ type Controller struct {
 	runtime     *os.Root // nil where there is none
 	reported    map[role]bool
 	stopping    bool
+	files       uint64 // limit of open files
 	events      *api.Events
 	keyframes   keyframes                 // of streams that are gone
 	histories   map[string]*streamSamples // by the stream's name
@@ -119,6 +121,7 @@ func (c *Controller) Run(ctx context.Context, ctl *control.Conn, log *slog.Logge
 // init makes what the controller keeps.
 func (c *Controller) init(ctl *control.Conn, log *slog.Logger) {
 	c.log = log
+	c.files = openFiles()
 	c.store = guardian.NewClient(ctl)
 	c.processes = map[uint64]*process{}
 	c.streams = map[string]*stream{}
@@ -160,7 +163,9 @@ func (c *Controller) startAll(ctx context.Context, first bool) error {
 func (c *Controller) serve(ctx context.Context, stored guardian.Stored) error {
 	server := api.NewServer(api.New(c, api.Options{Version: c.Version, Pages: c.Front, Log: c.log}), c.log)
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(c.sockets.api) }()
+	doors := gate.New(apiConnections(openFiles()))
+	doors.Watch(server)
+	go func() { served <- server.Serve(doors.Listener(c.sockets.api)) }()
 	defer server.Close()
 	words := make(chan control.Message)
 	go c.hearGuardian(ctx, words)

@@ -19,9 +19,17 @@ type webState struct {
 // equipHTTP gives a new http process all that it serves.
 func (c *Controller) equipHTTP(p *process) {
 	c.web = webState{}
+	c.tellHTTPLimits(p)
 	c.sendHTTP(p, func() error { return p.ctl.Send(httpd.MsgListen, nil, c.sockets.http...) })
 	c.tellDemand(p)
 	c.tellAllStreams(p)
+}
+
+// tellHTTPLimits says what the configuration, which another controller may have read anew, lets clients use up.
+func (c *Controller) tellHTTPLimits(p *process) {
+	c.sendHTTP(p, func() error {
+		return p.ctl.Send(httpd.MsgLimits, httpd.Limits{PerAddress: int(c.Config.Limits.HTTPPerAddress)})
+	})
 }
 
 // tellDemand says whether there are streams that begin when somebody asks for them.
@@ -61,6 +69,7 @@ func (c *Controller) sendHTTP(p *process, send func() error) {
 func (c *Controller) catchUpHTTP() {
 	if p := c.single(roleHTTP); p != nil && c.web.behind {
 		c.web.behind = false
+		c.tellHTTPLimits(p)
 		c.sendHTTP(p, func() error { return p.ctl.Send(httpd.MsgListen, nil, c.sockets.http...) })
 		c.tellDemand(p)
 		c.tellAllStreams(p)
@@ -125,7 +134,7 @@ func (c *Controller) heardStreams(p *process, all []httpd.StreamStats) {
 
 func (w *webState) metrics() api.HTTPMetrics {
 	m := api.HTTPMetrics{
-		Connections: w.stats.Connections, Active: w.stats.Active, Accepted: w.stats.Accepted, Refused: w.stats.Refused,
+		Connections: w.stats.Connections, Active: w.stats.Active, Accepted: w.stats.Accepted, Refused: w.stats.Refused, Displaced: w.stats.Displaced,
 		SlowClosed: w.stats.SlowClosed, Panics: w.stats.Panics, Malformed: w.stats.Malformed,
 	}
 	for _, r := range w.stats.Requests {

@@ -8,6 +8,10 @@ func (c *Controller) hasRoom(k *caller, d *decision) {
 		d.refuse(causeNoProcess, "too many callers are waiting for a process")
 		return
 	}
+	if c.filesLeft() < filesOfProcess+filesOfStream {
+		d.refuse(causeConnections, errFiles.Error())
+		return
+	}
 	place := srt.Place(k.peer)
 	var gives *connection // that gives way to this caller
 	if d.role == srt.RolePublish {

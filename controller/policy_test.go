@@ -222,6 +222,31 @@ func TestLimits(t *testing.T) {
 	require.Empty(t, from("[2001:db8:0:1::3]:1", "publish:six").cause)
 }
 
+// Callers are refused while there still are descriptors for what everybody needs, and come in again when others have gone.
+func TestDescriptorsAreKeptInReserve(t *testing.T) {
+	d := newDesk(t)
+	d.files = 1024
+	n := 0
+	for d.ask("publish:more").cause == "" {
+		require.Less(t, n, 1024)
+		d.admitted(uint64(n+1), fmt.Sprintf("publish:s%d", n))
+		n++
+	}
+	why := d.ask("publish:more")
+	require.Equal(t, causeConnections, why.cause)
+	require.Contains(t, why.reason, "LimitNOFILE")
+	held := n*(filesOfProcess+filesOfStream) + filesOfServer + apiConnections(1024)
+	require.InDelta(t, 1024, held, 2*(filesOfProcess+filesOfStream))
+	require.GreaterOrEqual(t, n, 100)
+	d.files = 0
+	_, err := d.spawn(roleConnection)
+	require.ErrorIs(t, err, errFiles)
+	_, err = d.spawn(roleHTTP)
+	require.NotErrorIs(t, err, errFiles, "what everybody needs is started in any case")
+	d.files = 2048
+	require.Empty(t, d.ask("publish:more").cause)
+}
+
 // TestPassphraseThatIsWrong is what libsrt refuses, which only its process learns.
 func TestPassphraseThatIsWrong(t *testing.T) {
 	d := newDesk(t)

@@ -102,6 +102,9 @@ const lastWordsTime = 250 * time.Millisecond
 // process is ever running that a next controller could not find.
 func (c *Controller) spawn(r role) (*process, error) {
 	s := roles[r]
+	if r == roleConnection && c.filesLeft() < filesOfProcess {
+		return nil, errFiles
+	}
 	c.lastID++
 	p := &process{processRecord: processRecord{ID: c.lastID, Role: r, Started: time.Now()}, spec: s, own: true}
 	ctl, file, err := control.Pair()

@@ -55,13 +55,20 @@ func startWith(t *testing.T, configuration string, env ...string) *server {
 // startProgram is startWith with another connection program.
 func startProgram(t *testing.T, helper, configuration string, env ...string) *server {
 	t.Helper()
+	return startBy(t, nil, helper, configuration, env...)
+}
+
+// startBy is startProgram by way of a command that runs the program in its own place, such as prlimit.
+func startBy(t *testing.T, by []string, helper, configuration string, env ...string) *server {
+	t.Helper()
 	s := &server{t: t, dir: t.TempDir(), log: &logBuffer{}, exit: make(chan error, 1), watched: &sync.Map{}}
 	for name, path := range map[string]string{"brume": "../bin/brume", "brume-srt": helper} {
 		built, err := filepath.Abs(path)
 		require.NoError(t, err)
 		copyProgram(t, built, filepath.Join(s.dir, name))
 	}
-	s.cmd = exec.Command(filepath.Join(s.dir, "brume"), "serve")
+	argv := append(slices.Clone(by), filepath.Join(s.dir, "brume"), "serve")
+	s.cmd = exec.Command(argv[0], argv[1:]...)
 	if configuration != "" {
 		s.configure(configuration)
 		s.cmd.Args = append(s.cmd.Args, "--config", s.configFile())

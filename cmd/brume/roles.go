@@ -8,6 +8,8 @@ import (
 	"os/signal"
 	"runtime"
 
+	"golang.org/x/sys/unix"
+
 	"brume/control"
 	"brume/outputs/httpd"
 	"brume/sandbox"
@@ -37,6 +39,10 @@ func (s *httpCommand) Run() error {
 	if err != nil {
 		return err
 	}
+	var files unix.Rlimit // its soft limit is the hard one: the Go runtime has seen to that
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &files); err != nil {
+		return fmt.Errorf("read the limit of open files: %w", err)
+	}
 	report, err := sandbox.Apply(sandbox.HTTP, 0)
 	if err != nil {
 		return err
@@ -44,7 +50,7 @@ func (s *httpCommand) Run() error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	return httpd.Run(ctx, ctl, log, httpd.Options{
-		Sandbox: report.Active, Missing: report.Missing, Player: web.Player(), Page: web.Watch(), Assets: web.Assets(),
+		Files: files.Cur, Sandbox: report.Active, Missing: report.Missing, Player: web.Player(), Page: web.Watch(), Assets: web.Assets(),
 	})
 }
 

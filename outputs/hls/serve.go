@@ -47,6 +47,7 @@ var (
 	errGone     = &failure{0, "client is gone"}
 	errNothing  = &failure{http.StatusServiceUnavailable, "the stream is starting, try again"}
 	errStalled  = &failure{http.StatusServiceUnavailable, "the stream is stalled, try again"}
+	errShort    = &failure{http.StatusServiceUnavailable, "the server is short of memory or descriptors, try again"}
 	errAbsurd   = &failure{http.StatusBadRequest, "bad _HLS_msn or _HLS_part"}
 	errClosing  = &failure{http.StatusServiceUnavailable, "shutting down"}
 	errMethod   = &failure{http.StatusMethodNotAllowed, "method not allowed"}
@@ -322,6 +323,8 @@ func (s *Stream) send(w http.ResponseWriter, r *http.Request, t *target, g *segm
 	case errors.Is(err, buffer.ErrOvertaken):
 		s.counters.skip()
 		return 0, 0, errNotFound
+	case short(err):
+		return 0, 0, errShort
 	default:
 		s.counters.corruption(fmt.Errorf("segment %d of epoch %d: %w", g.number, g.epoch.id, err))
 		return 0, 0, errNotFound

@@ -126,6 +126,9 @@ func (s *store) ready(f *file, index int) (extent, error, bool) {
 func (s *store) build(f *file, g *segment, index int) error {
 	if f.memory == nil {
 		m, err := newMemory("brume-segment")
+		if short(err) && s.makeRoom(f) {
+			m, err = newMemory("brume-segment")
+		}
 		if err != nil {
 			return err
 		}
@@ -239,6 +242,28 @@ func (s *store) trim(keep *file) {
 		}
 		s.evict(last.Value.(*file))
 	}
+}
+
+// makeRoom forgets half of the files, those that have not been used for longest, and keeps the one that is being built. It
+// reports whether there were any.
+func (s *store) makeRoom(keep *file) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	some := false
+	for n := (len(s.files) + 1) / 2; n > 0; n-- {
+		last := s.recent.Back().Value.(*file)
+		if last == keep {
+			break
+		}
+		s.evict(last)
+		some = true
+	}
+	return some
+}
+
+// short reports whether an error is the lack of a descriptor or of memory, which passes, and no fault of the stream.
+func short(err error) bool {
+	return errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) || errors.Is(err, unix.ENOMEM)
 }
 
 // evict forgets a file.

@@ -14,12 +14,14 @@ import (
 
 	"brume/buffer"
 	"brume/control"
+	"brume/gate"
 	"brume/media"
 	"brume/outputs/hls"
 )
 
 // Options are what Run needs to know of its process.
 type Options struct {
+	Files            uint64       // limit of open files, RLIMIT_NOFILE; 0 for none
 	Sandbox, Missing []string     // layers in force and lacking, for the Hello
 	Player           http.Handler // serves the player page for any stream
 	Page             http.Handler // serves /
@@ -32,7 +34,8 @@ type server struct {
 	log  *slog.Logger
 	o    Options
 	http *http.Server
-	gate *gate
+	gate *gate.Gate
+	most carries
 
 	demand demand
 
@@ -54,7 +57,8 @@ type served struct {
 
 // Run serves until the control socket ends, ctx does, or the controller says so.
 func Run(ctx context.Context, ctl *control.Conn, log *slog.Logger, o Options) error {
-	s := &server{ctl: ctl, log: log, o: o, streams: map[string]*served{}, gate: newGate(), demand: demand{wanted: map[string]*wish{}}}
+	most := carriedBy(o.Files)
+	s := &server{ctl: ctl, log: log, o: o, streams: map[string]*served{}, gate: gate.New(most.connections), most: most, demand: demand{wanted: map[string]*wish{}}}
 	s.http = &http.Server{
 		Handler:           s.handler(),
 		ReadHeaderTimeout: 10 * time.Second,
@@ -62,6 +66,7 @@ func Run(ctx context.Context, ctl *control.Conn, log *slog.Logger, o Options) er
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
+	s.gate.Watch(s.http)
 	stop := context.AfterFunc(ctx, func() { _ = ctl.Close() })
 	defer stop()
 	defer s.close()
@@ -96,6 +101,11 @@ func (s *server) hear(m control.Message, files []*os.File) {
 	switch m.Type {
 	case MsgListen:
 		err = s.listen(files)
+	case MsgLimits:
+		var l Limits
+		if err = m.Decode(&l); err == nil {
+			s.gate.SetPerAddress(l.PerAddress)
+		}
 	case MsgStream:
 		var stream Stream
 		if err = m.Decode(&stream); err == nil && len(files) != 1 {
@@ -162,7 +172,7 @@ func (s *server) listen(files []*os.File) error {
 			continue
 		}
 		s.wg.Go(func() {
-			if err := s.http.Serve(s.gate.listener(l)); !errors.Is(err, http.ErrServerClosed) {
+			if err := s.http.Serve(s.gate.Listener(l)); !errors.Is(err, http.ErrServerClosed) {
 				s.log.Error("an HTTP port is not served any more", "address", address, "error", err)
 			}
 		})
@@ -204,7 +214,7 @@ func (s *server) add(stream Stream, f *os.File) error {
 	if err != nil {
 		return err
 	}
-	next := &served{id: stream.ID, name: stream.Name, reader: reader, hls: hls.NewStream(stream.Name, reader, hls.Options{})}
+	next := &served{id: stream.ID, name: stream.Name, reader: reader, hls: hls.NewStream(stream.Name, reader, hls.Options{CacheFiles: s.most.cacheFiles})}
 	s.mu.Lock()
 	s.streams[stream.Name] = next
 	s.mu.Unlock()

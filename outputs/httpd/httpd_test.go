@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"os"
@@ -20,6 +21,7 @@ import (
 	"brume/buffer"
 	"brume/control"
 	"brume/media"
+	"brume/outputs/hls"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -414,48 +416,16 @@ func TestPanicIsOneRequests(t *testing.T) {
 	}, s.Requests)
 }
 
-func TestConnectionsAreBounded(t *testing.T) {
-	inner, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	g := newGate()
-	g.now.Store(MaxConnections - 1)
-	l := g.listener(inner)
-	defer l.Close()
-	accepted := make(chan net.Conn, 4)
-	go func() {
-		defer close(accepted)
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			accepted <- c
-		}
-	}()
-	dial := func() net.Conn {
-		c, err := net.Dial("tcp", inner.Addr().String())
-		require.NoError(t, err)
-		require.NoError(t, c.SetDeadline(time.Now().Add(patience)))
-		return c
+// The bounds follow the limit of open files: connections, the segments that they are sent and those that are kept fit below it.
+func TestBoundsFollowTheLimitOfFiles(t *testing.T) {
+	require.Equal(t, carries{MaxConnections, hls.DefaultCacheFiles}, carriedBy(1<<20))
+	require.Equal(t, carries{MaxConnections, hls.DefaultCacheFiles}, carriedBy(math.MaxUint64))
+	require.Equal(t, carries{341, 21}, carriedBy(1024))
+	for _, files := range []uint64{256, 512, 1024, 4096, 1 << 16} {
+		c := carriedBy(files)
+		require.Positive(t, c.connections)
+		require.LessOrEqual(t, uint64(2*c.connections+2*c.cacheFiles), files, "%d files", files)
 	}
-	first := dial()
-	defer first.Close()
-	served := <-accepted
-	over := dial()
-	defer over.Close()
-	_, err = over.Read(make([]byte, 1))
-	require.Error(t, err, "the one too many is closed at once")
-	require.Equal(t, MaxConnections, g.open())
-	require.Equal(t, []uint64{2, 1}, []uint64{g.accepted.total(), g.refused.total()})
-	require.NoError(t, served.Close())
-	_ = served.Close() // gives its place back once
-	require.Equal(t, MaxConnections-1, g.open())
-	third := dial()
-	defer third.Close()
-	require.NoError(t, (<-accepted).Close())
-	require.NoError(t, l.Close())
-	_, more := <-accepted
-	require.False(t, more)
 }
 
 func TestStreamsAndListenersAreBounded(t *testing.T) {

@@ -8,6 +8,7 @@ import "time"
 const (
 	// Controller to http.
 	MsgListen = "listen" // with listening TCP sockets: serve on these too; one whose address is served already is closed
+	MsgLimits = "limits" // Limits, in the place of those before
 	MsgStream = "stream" // Stream, with the read-only buffer; the same name and id again changes nothing, another id replaces
 	MsgRemove = "remove" // Remove: the stream is no more
 	MsgDemand = "demand" // Demand: whether streams begin when they are asked for
@@ -27,7 +28,8 @@ const (
 const (
 	// MaxStreams bounds the streams served at once. A further one is answered with Failed.
 	MaxStreams = 4096
-	// MaxConnections bounds the open TCP connections. A further one is closed at once and counted.
+	// MaxConnections bounds the open TCP connections, as a third of the limit of open files does. A further one takes the place
+	// of the one that is idle for longest, and is closed at once where none is.
 	MaxConnections = 16384
 	// MaxListeners bounds the listening sockets.
 	MaxListeners = 64
@@ -49,6 +51,11 @@ const (
 	// ViewerWindow is how long a viewer counts after its last request of a playlist, segment or part.
 	ViewerWindow = 10 * time.Second
 )
+
+// Limits bound what clients may use up.
+type Limits struct {
+	PerAddress int `json:"per_address"` // TCP connections of one IPv4 address or IPv6 /64; 0 for no bound
+}
 
 // Stream names a stream whose read-only buffer comes with the message.
 type Stream struct {
@@ -110,7 +117,8 @@ type Failed struct {
 type Stats struct {
 	Connections int            `json:"connections"` // open now
 	Accepted    uint64         `json:"accepted"`    // connections
-	Refused     uint64         `json:"refused"`     // connections over MaxConnections
+	Refused     uint64         `json:"refused"`     // connections closed at once, since there were too many
+	Displaced   uint64         `json:"displaced"`   // idle connections closed to make room
 	SlowClosed  uint64         `json:"slow_closed"` // connections closed since the client stopped reading
 	Panics      uint64         `json:"panics"`      // requests that ended in a panic; each is a bug
 	Malformed   uint64         `json:"malformed"`   // control messages that could not be read

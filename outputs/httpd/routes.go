@@ -14,6 +14,13 @@ import (
 	"brume/outputs/hls"
 )
 
+// writePatience is how long a client may leave a write waiting before its connection is closed. It reads nothing then, while
+// its part of our memory is full.
+const writePatience = 20 * time.Second
+
+// bodyPatience is how long the body of a request may take, which is thrown away.
+const bodyPatience = time.Second
+
 // handler routes by path. The mux of the standard library would clean paths by redirects, which players don't all follow.
 func (s *server) handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -59,8 +59,9 @@ func (c *counts) all() []RequestCount {
 
 // report tells the controller what was counted. Messages that find no room are dropped: the next ones tell it all again.
 func (s *server) report() {
+	g := s.gate.Counts()
 	_ = s.ctl.Send(MsgStats, Stats{
-		Connections: s.gate.open(), Accepted: s.gate.accepted.total(), Refused: s.gate.refused.total(), SlowClosed: s.counts.slow.total(),
+		Connections: g.Open, Accepted: g.Accepted, Refused: g.Refused, Displaced: g.Displaced, SlowClosed: s.counts.slow.total(),
 		Panics: s.counts.panics.total(), Malformed: s.counts.malformed.total(), Active: int(s.counts.active.Load()), Requests: s.counts.all(),
 	})
 	s.mu.RLock()
