@@ -233,7 +233,7 @@ func (a *audio) time() int64 {
 
 // unit gives on one frame without its transport header.
 func (a *audio) unit(b []byte, samples int) error {
-	u := unit{s: a.s, params: a.params, random: true, payload: b}
+	u := unit{s: a.s, params: a.params, random: true, came: a.s.d.now, payload: b}
 	t, timed := a.time(), a.timed
 	a.timed = false
 	a.samples += int64(samples)

@@ -8,15 +8,16 @@ import (
 )
 
 const (
-	// maxGap is how far a time may be ahead of the program before it counts as a jump. A
-	// shorter gap is a pause of the source.
+	// maxGap is how far a time may be ahead of the program before it counts as a jump, not counting the time of arrival
+	// that has passed. A shorter gap is a pause of the source.
 	maxGap = 5 * media.ClockRate
 	// maxHeld is for how long units are held to see whether all tracks jump, in media time
 	// and in time of arrival.
 	maxHeld     = media.ClockRate
 	maxHeldTime = time.Second
-	// maxOffset bounds the distance of PTS from DTS.
-	maxOffset = 10 * media.ClockRate
+	// maxOffset bounds the distance of PTS from DTS, and so does maxReorder in units.
+	maxOffset  = 10 * media.ClockRate
+	maxReorder = 16
 	// maxStrays bounds the units of a track that are dropped because it did not follow a jump.
 	maxStrays = 250
 )
@@ -24,11 +25,13 @@ const (
 // clock is the one clock of the program (ISO/IEC 13818-1 2.4.2.1). Timestamps of all
 // PIDs are unwrapped to what is nearest to its last reference.
 type clock struct {
-	ref     int64 // DTS accepted last, unwrapped
+	ref     int64         // DTS accepted last, unwrapped
+	refAt   time.Duration // when that was, by arrival
 	haveRef bool
 	gen     uint32 // how often the clock jumped
 
-	pcr      int64 // last program_clock_reference_base, 33 bits
+	pcr      int64         // last program_clock_reference_base, 33 bits
+	pcrAt    time.Duration // when it came, by arrival
 	havePCR  bool
 	pcrMoved bool  // it jumped lately
 	movedTo  int64 // where
@@ -43,6 +46,7 @@ type timing struct {
 	lastDTS int64
 	offset  int64 // PTS - DTS of the last unit
 	dur     int64 // between units, estimated
+	step    int64 // between the last two
 	steady  bool  // dur was seen, not only told
 	gen     uint32
 	strays  int
@@ -74,16 +78,20 @@ func (c *clock) unwrap(t int64) int64 {
 
 // tickPCR takes a program_clock_reference_base (ISO/IEC 13818-1 2.4.3.5). It does not
 // decide on a jump, but vouches for one that timestamps make.
-func (c *clock) tickPCR(pcr int64) {
+func (c *clock) tickPCR(pcr int64, now time.Duration) {
 	if c.havePCR {
-		if d := distance(pcr, c.pcr); d < 0 || d > maxGap {
+		if d := distance(pcr, c.pcr); d < 0 || d > pause(c.pcrAt, now) {
 			c.pcrMoved, c.movedTo = true, pcr
 		} else if c.pcrMoved && distance(pcr, c.movedTo) > 2*media.ClockRate {
 			c.pcrMoved = false
 		}
 	}
-	c.pcr, c.havePCR = pcr, true
+	c.pcr, c.pcrAt, c.havePCR = pcr, now, true
 }
+
+// pause is how far a clock may go ahead that was read last at one time of arrival and is read again at another. A source
+// that sends a picture each 8 s, or that was cut off for half a minute, has not jumped.
+func pause(last, now time.Duration) int64 { return maxGap + max(0, media.Ticks(now-last)) }
 
 // pcrVouches tells that the PCR jumped lately to where t is.
 func (c *clock) pcrVouches(t int64) bool {
@@ -125,7 +133,7 @@ func (s *stream) stamped(u *unit, t stamp, ok bool, rate float64) error {
 	}
 	u.dts = s.d.unwrap(t.dts)
 	offset := distance(t.pts, t.dts)
-	if offset > maxOffset || offset < -maxOffset {
+	if abs(offset) > max(maxOffset, maxReorder*s.dur) {
 		s.d.stats.PESErrors++
 		if pts := s.d.unwrap(t.pts); s.known && abs(pts-s.lastDTS) < abs(u.dts-s.lastDTS) {
 			u.dts = pts
@@ -184,7 +192,7 @@ func (s *stream) usable(u *unit) bool {
 func (d *Demuxer) judge(u *unit, timed bool) error {
 	s := u.s
 	if !s.known {
-		s.known, s.gen = true, d.gen
+		s.known, s.gen, s.lastDTS = true, d.gen, u.dts
 		return d.accept(u)
 	}
 	if s.gen != d.gen { // the other tracks made a jump that this one has not made yet
@@ -196,7 +204,7 @@ func (d *Demuxer) judge(u *unit, timed bool) error {
 		s.gen, s.strays = d.gen, 0
 		return d.accept(u)
 	}
-	fits := u.dts > s.lastDTS && u.dts <= max(s.lastDTS, d.ref)+maxGap
+	fits := u.dts > s.lastDTS && u.dts <= max(s.lastDTS, d.ref)+pause(d.refAt, u.came)
 	switch {
 	case s.heldUnits == 0 && (fits || !timed):
 		return d.accept(u)
@@ -222,12 +230,23 @@ func (d *Demuxer) judge(u *unit, timed bool) error {
 
 func (d *Demuxer) accept(u *unit) error {
 	s := u.s
-	if step := u.dts - s.lastDTS; step > 0 && step < media.ClockRate && s.kind() == media.Video {
-		s.dur, s.steady = step, true
+	if s.kind() == media.Video {
+		s.learn(u.dts - s.lastDTS)
 	}
 	s.lastDTS, s.offset = u.dts, u.pts-u.dts
-	d.ref = u.dts
+	d.ref, d.refAt = u.dts, u.came
 	return d.pass(u)
+}
+
+// learn takes the time between two units. From a second on it may be a pause, so it counts when it comes twice.
+func (t *timing) learn(step int64) {
+	if step <= 0 {
+		return
+	}
+	if step < media.ClockRate || abs(step-t.step) <= step/8 {
+		t.dur, t.steady = step, true
+	}
+	t.step = step
 }
 
 // hold keeps a unit whose time has jumped.

@@ -76,6 +76,84 @@ func TestClock(t *testing.T) {
 	}
 }
 
+// TestSlowPictures: pictures that are seconds apart are no jumps where they come as slowly, and each lasts until the next.
+func TestSlowPictures(t *testing.T) {
+	const start = 1000000
+	slow := func(second int64) []int64 { return steps(start, 8, second*media.ClockRate) }
+	for _, c := range []struct {
+		name string
+		in   []int64 // none: the picture has no time
+		out  []int64
+	}{
+		{"one in 2 s", slow(2), slow(2)},
+		{"one in 8 s", slow(8), slow(8)},
+		{"one in 8 s, one of them without a time", change(slow(8), 5, none), slow(8)},
+		{"one in 8 s, one of them with a wrong time", change(slow(8), 5, start+1000*media.ClockRate), slow(8)},
+		{
+			"nothing for half a minute", append(steps(start, 5, 3600), steps(start+30*media.ClockRate, 5, 3600)...),
+			append(steps(start, 5, 3600), steps(start+30*media.ClockRate, 5, 3600)...),
+		},
+		{
+			"a time that comes twice, behind a pause", append(steps(start, 5, 3600), change(steps(start+8*media.ClockRate, 5, 3600), 2, start+8*media.ClockRate+3600)...),
+			append(steps(start, 5, 3600), steps(start+8*media.ClockRate, 5, 3600)...),
+		},
+		{
+			"no time behind a pause", append(steps(start, 5, 3600), start+4*media.ClockRate, none, none),
+			append(steps(start, 5, 3600), steps(start+4*media.ClockRate, 3, 3600)...),
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := &recorder{}
+			d := NewDemuxer(r, Options{})
+			in := craft().tables(0, onlyVideo...)
+			now := int64(start)
+			for _, at := range c.in {
+				if at != none && at < now+100*media.ClockRate {
+					now = at
+				}
+				d.SetTime(media.Duration(now))
+				if at != none {
+					in.pcr(pidVideo, now, false)
+				}
+				in.video(at, none, idr(20))
+				require.NoError(t, d.Write(in.buf))
+				in.buf = nil
+			}
+			require.NoError(t, d.Flush())
+			require.Equal(t, c.out, r.times(0))
+			require.Zero(t, d.Stats().Discontinuities)
+			require.Len(t, r.epochs, 1)
+		})
+	}
+}
+
+// TestSlowReorder: slides with B-pictures are shown many seconds after they are decoded.
+func TestSlowReorder(t *testing.T) {
+	const step = 8 * media.ClockRate
+	r := &recorder{}
+	d := NewDemuxer(r, Options{})
+	in := craft().tables(0, onlyVideo...)
+	for i := range int64(10) {
+		at := 900000 + step*i
+		d.SetTime(media.Duration(at))
+		in.video(at+2*step, at, idr(20))
+		writeAll(t, d, in)
+	}
+	require.NoError(t, d.Flush())
+	list := r.packets(0)
+	require.Len(t, list, 10)
+	for _, p := range list[3:] { // by then it is known how slow they are
+		require.Equal(t, p.DTS+2*step, p.PTS)
+	}
+	require.Zero(t, d.Stats().Discontinuities)
+}
+
+// change replaces one of a list.
+func change(list []int64, at int, v int64) []int64 {
+	list[at] = v
+	return list
+}
+
 // TestJumpOfTwoTracks: audio comes later in the stream than video, and all of it ends up in
 // the epoch in which its picture is.
 func TestJumpOfTwoTracks(t *testing.T) {

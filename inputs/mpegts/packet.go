@@ -126,7 +126,7 @@ func (d *Demuxer) adaptation(s *slot, f []byte) (stuffed bool) {
 	if flags&0x10 != 0 && len(f) >= 7 {
 		used += 6
 		if s.pcr {
-			d.tickPCR(int64(binary.BigEndian.Uint32(f[1:]))<<1 | int64(f[5]>>7))
+			d.tickPCR(int64(binary.BigEndian.Uint32(f[1:]))<<1|int64(f[5]>>7), d.now)
 		}
 	}
 	return flags&0x0F == 0 && len(f) > used

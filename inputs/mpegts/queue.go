@@ -1,6 +1,9 @@
 package mpegts
 
-import "slices"
+import (
+	"slices"
+	"time"
+)
 
 const (
 	// maxQueue bounds what is held, in bytes and units.
@@ -16,10 +19,11 @@ type unit struct {
 	params   *params
 	dts, pts int64
 	random   bool
-	closed   bool   // of random access, and no picture behind it needs one before it
-	join     uint64 // see media.Packet
-	payload  []byte // valid during the call; not used while the unit is in a queue
-	at, size int    // in queue.data
+	closed   bool          // of random access, and no picture behind it needs one before it
+	join     uint64        // see media.Packet
+	came     time.Duration // when its PES arrived
+	payload  []byte        // valid during the call; not used while the unit is in a queue
+	at, size int           // in queue.data
 }
 
 // queue holds units with copies of their payloads.

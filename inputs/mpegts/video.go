@@ -3,6 +3,7 @@ package mpegts
 import (
 	"bytes"
 	"encoding/binary"
+	"time"
 
 	"brume/media"
 	"brume/media/ts"
@@ -32,11 +33,12 @@ type nal struct {
 // dropNAL marks a NAL unit that is not passed on.
 const dropNAL = 0xFF
 
-// mark is the time of the PES whose payload begins at off, and where a receiver can begin to get it.
+// mark is the time of the PES whose payload begins at off, where a receiver can begin to get it, and when it arrived.
 type mark struct {
 	off int
 	stamp
 	join uint64
+	came time.Duration
 }
 
 // video finds access units in the PES of an H.264 or H.265 stream. Normally a PES holds
@@ -59,9 +61,10 @@ type video struct {
 	lost  bool   // what came before the next PES is missing
 	spans bool   // units were seen that go on in the next PES
 	marks []mark
-	join  uint64 // of the unit at hand
-	out   []byte // a unit in the form that is passed on
-	small int    // units since one that needed the memory that is held
+	join  uint64        // of the unit at hand
+	came  time.Duration // the same
+	out   []byte        // a unit in the form that is passed on
+	small int           // units since one that needed the memory that is held
 }
 
 // unitCodec is what differs between H.264 and H.265.
@@ -122,7 +125,7 @@ func (v *video) begin(t stamp, size int) {
 	if len(v.marks) == maxMarks {
 		v.marks = v.marks[:maxMarks-1]
 	}
-	v.marks = append(v.marks, mark{len(v.es), t, v.s.d.joinAt})
+	v.marks = append(v.marks, mark{len(v.es), t, v.s.d.joinAt, v.s.d.now})
 }
 
 func (v *video) add(p []byte) error {
@@ -343,7 +346,7 @@ func (v *video) give(n int) error {
 	if len(v.out) == 0 {
 		return nil
 	}
-	u := unit{s: v.s, params: info.params, random: info.random, closed: info.closed, join: v.join, payload: v.out}
+	u := unit{s: v.s, params: info.params, random: info.random, closed: info.closed, join: v.join, came: v.came, payload: v.out}
 	return v.s.stamped(&u, t, ok, info.rate)
 }
 
@@ -382,7 +385,7 @@ func (v *video) time() (t stamp, ok bool) {
 	for n < len(v.marks) && (v.marks[n].off <= start || !t.valid && v.marks[n].off <= pic) {
 		t = v.marks[n].stamp
 		if v.marks[n].off <= start {
-			v.join = v.marks[n].join
+			v.join, v.came = v.marks[n].join, v.marks[n].came
 		}
 		n++
 	}
