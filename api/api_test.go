@@ -168,7 +168,7 @@ func newFake() *fake {
 		locked: map[string]bool{},
 		info: Info{
 			Version: "1.2.3", Go: "go1.26", LibSRT: LibSRT{"1.5.1", "1.5.1-1+deb12u1"},
-			SRT: []SRTPort{{Address: "[::]:8889", Stream: "live", Mode: "any", LatencyMS: 120, Options: map[string]string{}, Networks: []string{}}}, HTTP: Listener{":8080"}, API: Listener{"127.0.0.1:4242"},
+			SRT: []SRTPort{{Address: "[::]:8889", Stream: "live", Mode: "any", Slash: "refuse", LatencyMS: 120, Options: map[string]string{}, Networks: []string{}}}, HTTP: Listener{":8080"}, API: Listener{"127.0.0.1:4242"},
 			Processes: []Process{{"guardian", 1}, {"controller", 2}}, Hostname: "host", Started: start,
 		},
 		streams: []Stream{

@@ -38,6 +38,7 @@ type SRTPort struct {
 	Address    string            `json:"address" doc:"Address and port in force; an unspecified address stands for all" example:"[::]:8889"`
 	Stream     string            `json:"stream" doc:"Stream of callers that send no stream id" example:"live"`
 	Mode       string            `json:"mode" enum:"any,publish,play" doc:"What callers may do"`
+	Slash      string            `json:"slash" enum:"refuse,last,join" doc:"What becomes of a stream's name with slashes: it is refused, its last part is the name, or its parts are joined with +"`
 	LatencyMS  int64             `json:"latency_ms" minimum:"0" doc:"Lowest latency, both ways"`
 	Passphrase bool              `json:"passphrase" doc:"Callers have to know a passphrase"`
 	Options    map[string]string `json:"options" doc:"Options of libsrt"`

@@ -2,6 +2,7 @@ package api
 
 import (
 	"fmt"
+	"net/http"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -73,4 +74,25 @@ func TestLinks(t *testing.T) {
 	l := links("a+b", "127.0.0.1", &Info{HTTP: Listener{":1"}, SRT: []SRTPort{{Address: ":2"}}})
 	require.Equal(t, "srt://127.0.0.1:2?streamid=a%2Bb", l.SRT)
 	require.Equal(t, "http://127.0.0.1:1/a+b.html", l.Player)
+}
+
+// TestNamesWithPlus writes the + of a name in each way that clients do.
+func TestNamesWithPlus(t *testing.T) {
+	f := newFake()
+	f.streams = append(f.streams, Stream{Name: "live+room1", State: StreamLive})
+	f.connections = append(f.connections, Connection{ID: "plus", Stream: "live+room1", Role: RolePlay})
+	h := New(f, Options{})
+	for _, name := range []string{"live+room1", "live%2Broom1", "live%2broom1"} {
+		require.Equal(t, "live+room1", get[Stream](t, h, "/api/v1/streams/"+name).Name)
+		res, _ := do(t, h, http.MethodGet, "/api/v1/streams/"+name+"/history")
+		require.Equal(t, http.StatusOK, res.StatusCode)
+		res, _ = do(t, h, http.MethodPut, "/api/v1/streams/"+name+"/lock")
+		require.Equal(t, http.StatusNoContent, res.StatusCode)
+		require.Equal(t, map[string]bool{"live+room1": true}, f.locked)
+		l := get[List[Connection]](t, h, "/api/v1/connections?stream="+name)
+		require.Len(t, l.Items, 1)
+		require.Equal(t, "plus", l.Items[0].ID)
+	}
+	res, _ := do(t, h, http.MethodGet, "/api/v1/streams/live%2Froom1")
+	require.Equal(t, http.StatusNotFound, res.StatusCode)
 }

@@ -24,6 +24,8 @@ func readQuery(ctx huma.Context) []error {
 		switch {
 		case i < 0:
 			errs = append(errs, &huma.ErrorDetail{Location: "query." + name, Message: "unknown query parameter"})
+		case len(values) == 1 && name == "stream":
+			query.Set(name, strings.ReplaceAll(values[0], " ", "+")) // no name has a blank: a + was written as it is
 		case len(values) == 1:
 		case ctx.Operation().Parameters[i].Schema.Type == huma.TypeArray:
 			query.Set(name, strings.Join(values, ","))

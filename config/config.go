@@ -3,7 +3,11 @@
 // and every key outside the table of streams can be set in the environment.
 package config
 
-import "time"
+import (
+	"time"
+
+	"brume/srt"
+)
 
 // Config is all that can be set. Its yaml tags are the keys of the file, and, joined by
 // underscores in upper case behind BRUME_, the names of the environment variables.
@@ -44,6 +48,7 @@ type Port struct {
 	Latency    Duration   `yaml:"latency"`    // lowest receive latency, both ways, 0 to 60s
 	Passphrase Secret     `yaml:"passphrase"` // that callers have to know, 10 to 79 bytes; empty for none
 	Options    Options    `yaml:"options"`    // of libsrt
+	Slash      srt.Slash  `yaml:"slash"`      // what becomes of names with slashes
 	Networks   []Network  `yaml:"networks"`   // that callers may come from; all where there is none
 }
 
@@ -133,6 +138,7 @@ func Default() *Config {
 				Address: ":8889",
 				Stream:  "live",
 				Mode:    ModeAny,
+				Slash:   srt.SlashRefuse,
 				Latency: Duration(120 * time.Millisecond),
 			},
 			Pool: 4,

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"brume/srt"
 )
 
 const example = "brume.example.yaml"
@@ -149,6 +151,7 @@ func TestRefused(t *testing.T) {
 		{"stream name", "srt: {stream: ../etc}\n", `"../etc" cannot be the name of a stream`},
 		{"pattern", "streams: {'a/b': {}}\n", `f:1:11: streams: "a/b" cannot fit the name of a stream`},
 		{"mode", "srt: {mode: both}\n", `srt.mode: "both" is none of any, publish and play`},
+		{"slash", "srt: {slash: keep}\n", `srt.slash: "keep" is not a way to take slashes; write refuse, last or join`},
 		{"short passphrase", "srt: {passphrase: 'verysecre'}\n", "f:1:7: srt.passphrase: a passphrase has 10 to 79 bytes, and this one has 9"},
 		{"unknown option", "srt: {options: {lossmaxtll: 5}}\n", "f:1:17: srt.options.lossmaxtll: there is no such option of SRT that can be set for a live connection; did you mean lossmaxttl?"},
 		{"option's value", "srt: {options: {lossmaxttl: many}}\n", `srt.options.lossmaxttl: wrong value of SRT option lossmaxttl: "many" is no number`},
@@ -269,7 +272,7 @@ func TestEveryKeyHasAVariable(t *testing.T) {
 		"srt.address": ":1", "http.address": ":1", "api.address": "127.0.0.1:1", "srt.stream": "x", "srt.pool": "2",
 		"srt.latency": "1s", "runtime_dir": "/r", "data_dir": "/d", "log.level": "warn", "log.format": "json", "buffer.size": "8MB",
 		"buffer.window": "50s", "buffer.segment_target": "2s", "buffer.segment_max": "5s", "buffer.part_target": "300ms", "resume": "3s",
-		"srt.mode": "play", "srt.passphrase": "correct horse", "limits.connections": "10", "limits.per_address": "9", "limits.per_stream": "8",
+		"srt.mode": "play", "srt.slash": "last", "srt.passphrase": "correct horse", "limits.connections": "10", "limits.per_address": "9", "limits.per_stream": "8",
 		"limits.http_per_address": "5",
 		"limits.handshakes":       "7", "limits.pending": "6", "limits.child_memory": "512MiB", "limits.child_cpu": "20s",
 	}
@@ -281,7 +284,7 @@ func TestEveryKeyHasAVariable(t *testing.T) {
 	c, err := Load("", env)
 	require.NoError(t, err)
 	require.Equal(t, &Config{
-		SRT:  SRT{Port: Port{Address: ":1", Stream: "x", Mode: ModePlay, Latency: Duration(time.Second), Passphrase: "correct horse"}, Pool: 2},
+		SRT:  SRT{Port: Port{Address: ":1", Stream: "x", Mode: ModePlay, Slash: srt.SlashLast, Latency: Duration(time.Second), Passphrase: "correct horse"}, Pool: 2},
 		HTTP: HTTP{":1"}, API: API{"127.0.0.1:1"},
 		RuntimeDir: "/r", DataDir: "/d", Log: Log{"warn", "json"},
 		Buffer:  Buffer{Duration(50 * time.Second), 8 * megabyte, Duration(2 * time.Second), Duration(5 * time.Second), Duration(300 * time.Millisecond)},
@@ -386,22 +389,24 @@ srt:
   latency: 300ms
   passphrase: correct horse
   options: {lossmaxttl: 40}
+  slash: join
   networks: [10.0.0.0/8, "::1"]
   ports:
   - address: ":9001"
-  - {address: "127.0.0.1:0", stream: cam, mode: publish, latency: 0s, passphrase: "", options: {}, networks: []}
+  - {address: "127.0.0.1:0", stream: cam, mode: publish, latency: 0s, passphrase: "", options: {}, slash: last, networks: []}
   - {address: "127.0.0.1:0"}
 `), []string{"BRUME_SRT_LATENCY=1s"})
 	require.NoError(t, err)
 	first := c.SRT.Port
 	require.Equal(t, Duration(time.Second), first.Latency)
 	require.Equal(t, Options{"lossmaxttl": "40"}, first.Options)
+	require.Equal(t, srt.SlashJoin, first.Slash)
 	ports := c.SRT.AllPorts()
 	require.Len(t, ports, 4)
 	want := first
 	want.Address = ":9001"
 	require.Equal(t, want, ports[1])
-	require.Equal(t, Port{Address: "127.0.0.1:0", Stream: "cam", Mode: ModePublish}, ports[2])
+	require.Equal(t, Port{Address: "127.0.0.1:0", Stream: "cam", Mode: ModePublish, Slash: srt.SlashLast}, ports[2])
 
 	require.True(t, Within(first.Networks, netip.MustParseAddr("::ffff:10.1.2.3")))
 	require.True(t, Within(first.Networks, netip.MustParseAddr("::1")))

@@ -50,6 +50,9 @@ func (s *SRT) inherit(places map[string]*token.Position) {
 		if left("options") {
 			p.Options = s.Options
 		}
+		if left("slash") {
+			p.Slash = s.Slash
+		}
 		if left("networks") {
 			p.Networks = s.Networks
 		}

@@ -57,7 +57,7 @@ func (c *Controller) read(k *caller, d *decision) {
 		return
 	}
 	var err error
-	k.id, err = srt.ParseStreamID(k.req.StreamID)
+	k.id, err = srt.ParseStreamID(k.req.StreamID, k.at.Slash)
 	switch {
 	case k.at.only && err != nil:
 		k.id = srt.StreamID{} // such as another server's names
@@ -168,6 +168,14 @@ type asked struct {
 	req    srt.Request
 	by     *process
 	parked bool // it has waited for a source
+}
+
+// slash is how the port of its listener takes slashes.
+func (a *asked) slash() srt.Slash {
+	if a.by == nil || a.by.duty == nil || a.by.duty.port == nil {
+		return srt.SlashRefuse
+	}
+	return a.by.duty.port.Slash
 }
 
 // answer gives a verdict to the listener that asked for it, with the hand-over socket of the process that takes the caller.

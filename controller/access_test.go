@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"brume/config"
 	"brume/srt"
 )
 
@@ -70,6 +71,22 @@ func TestSecretsAreNotLogged(t *testing.T) {
 	for _, id := range []string{"live?token=hidden", "#!::r=live,m=publish,u=me,s=hidden", "publish:live:me:hidden", "read:../x:hidden", "\xff\xfe"} {
 		require.NotContains(t, shownID(id), "hidden", id)
 	}
+}
+
+// TestSlashOfThePort has the same name at ports with different settings.
+func TestSlashOfThePort(t *testing.T) {
+	d := newDesk(t)
+	for way, stream := range map[srt.Slash]string{srt.SlashLast: "live", srt.SlashJoin: "app+live"} {
+		got := d.decide(&srt.Request{Peer: "192.0.2.1:5000", StreamID: "publish:app/live"}, d.opens(string(way), config.Port{Slash: way}))
+		require.Empty(t, got.cause, got.reason)
+		require.Equal(t, stream, got.stream)
+	}
+	got := d.decide(&srt.Request{Peer: "192.0.2.1:5000", StreamID: "publish:app/live"}, d.ports[0])
+	require.Equal(t, causeBadRequest, got.cause)
+	require.Contains(t, got.reason, "srt.slash")
+	got = d.decide(&srt.Request{Peer: "192.0.2.1:5000", StreamID: "read:app/on"}, d.opens("none", config.Port{Slash: srt.SlashLast}))
+	require.Equal(t, causeNoPublisher, got.cause)
+	require.Equal(t, "on", refusalOf(&srt.Request{StreamID: "read:app/on"}, srt.SlashLast, got.reason).Stream)
 }
 
 func TestClip(t *testing.T) {

@@ -102,12 +102,12 @@ func TestEachListenerIsAnsweredByItself(t *testing.T) {
 func TestInfoShowsPortsWithoutTheirSecrets(t *testing.T) {
 	d := newDesk(t)
 	p := d.opens("second", config.Port{
-		Stream: "two", Mode: config.ModePlay, Latency: config.Duration(time.Second), Passphrase: "hidden secret",
+		Stream: "two", Mode: config.ModePlay, Slash: srt.SlashJoin, Latency: config.Duration(time.Second), Passphrase: "hidden secret",
 		Options: config.Options{"lossmaxttl": "40"}, Networks: nets("10.0.0.0/8"),
 	})
 	v := p.view()
 	require.Equal(t, api.SRTPort{
-		Address: "second", Stream: "two", Mode: "play", LatencyMS: 1000, Passphrase: true,
+		Address: "second", Stream: "two", Mode: "play", Slash: "join", LatencyMS: 1000, Passphrase: true,
 		Options: map[string]string{"lossmaxttl": "40"}, Networks: []string{"10.0.0.0/8"},
 	}, v)
 	b, err := json.Marshal(v)

@@ -49,10 +49,10 @@ func (r *refusals) keep(n *api.Refusal) {
 	r.newest = append(r.newest, *n)
 }
 
-// refusalOf is what is known of a caller that was judged by its request.
-func refusalOf(req *srt.Request, reason string) api.Refusal {
+// refusalOf is what is known of a caller that was judged by its request. slash is how its port takes slashes.
+func refusalOf(req *srt.Request, slash srt.Slash, reason string) api.Refusal {
 	r := api.Refusal{Peer: clip(req.Peer, 64), Local: clip(req.Local, 64), StreamID: shownID(req.StreamID), Reason: clip(reason, 200)}
-	if id, err := srt.ParseStreamID(req.StreamID); err == nil {
+	if id, err := srt.ParseStreamID(req.StreamID, slash); err == nil {
 		r.Stream = id.Name
 	}
 	return r
@@ -60,7 +60,7 @@ func refusalOf(req *srt.Request, reason string) api.Refusal {
 
 // refused answers a caller that is not admitted.
 func (c *Controller) refused(a asked, why cause, reason string) {
-	c.noteRefusal(why, refusalOf(&a.req, reason), nil)
+	c.noteRefusal(why, refusalOf(&a.req, a.slash(), reason), nil)
 	// One that does not hear it asks again, and is answered then.
 	_ = c.answer(a, srt.Verdict{Reject: why.code(), Reason: reason})
 }
@@ -99,7 +99,7 @@ func (c *Controller) listenerRefused(r *srt.Refused) {
 	if !ok {
 		return
 	}
-	n := refusalOf(&srt.Request{Peer: r.Peer, Local: r.Local, StreamID: r.StreamID}, r.Reason)
+	n := refusalOf(&srt.Request{Peer: r.Peer, Local: r.Local, StreamID: r.StreamID}, srt.SlashRefuse, r.Reason)
 	n.Count = min(r.Times, 1<<20)
 	c.noteRefusal(why, n, nil)
 }

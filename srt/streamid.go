@@ -37,19 +37,16 @@ type StreamID struct {
 //	live?key=value                          with further keys
 //	#!::r=live,m=publish,u=user,s=token     the access control syntax of SRT
 //	#!::bmd_uuid=...,bmd_name=...,u=live    the same, as Blackmagic's encoders fill it in
+//	#!::h=app/live,m=publish                the same, as users of SRS have it
 //	publish:live[:user:pass][:query]        and read:, as other servers have it
 //	(empty)                                 the port's stream
 //
-// A leading slash of the name is dropped. Unknown keys are kept, not judged. The error is ErrStreamID or ErrMode.
-func ParseStreamID(s string) (StreamID, error) {
+// A leading slash of the name is dropped; slash says what further ones mean. Of a name in a URL some callers send %2B as it is,
+// and a blank for a +, as ffmpeg does; both are understood. Unknown keys are kept, not judged. The error is ErrStreamID or ErrMode.
+func ParseStreamID(s string, slash Slash) (StreamID, error) {
 	var id StreamID
 	var err error
-	if strings.HasPrefix(s, "%23%21") || strings.HasPrefix(s, "%23!") {
-		// Some callers send the escaped form that belongs into a URL.
-		if plain, err := url.PathUnescape(s); err == nil {
-			s = plain
-		}
-	}
+	s = unescapeAccess(s)
 	switch {
 	case len(s) > MaxStreamID:
 		return id, fmt.Errorf("%w: over %d bytes", ErrStreamID, MaxStreamID)
@@ -63,11 +60,35 @@ func ParseStreamID(s string) (StreamID, error) {
 	if err != nil {
 		return StreamID{}, err
 	}
-	id.Name = strings.TrimPrefix(id.Name, "/")
+	if id.Name, err = slash.name(unescapeName(id.Name)); err != nil {
+		return StreamID{}, err
+	}
 	if id.Name != "" && !media.ValidName(id.Name) {
 		return StreamID{}, fmt.Errorf("%w: no stream has such a name; letters, digits and _ . + - are allowed, a letter or digit first, 100 at most", ErrStreamID)
 	}
 	return id, nil
+}
+
+// unescapeAccess undoes the escapes of the access control syntax: some callers send the form that belongs into a URL.
+func unescapeAccess(s string) string {
+	if strings.HasPrefix(s, "%23%21") || strings.HasPrefix(s, "%23!") {
+		if plain, err := url.PathUnescape(s); err == nil {
+			return plain
+		}
+	}
+	return s
+}
+
+// unescapeName undoes the escapes of a URL in a name, which has neither % nor blank itself. A blank with something on both
+// sides was a +.
+func unescapeName(name string) string {
+	if plain, err := url.PathUnescape(name); err == nil {
+		name = plain
+	}
+	if strings.Trim(name, " ") != name {
+		return name // which is refused
+	}
+	return strings.ReplaceAll(name, " ", "+")
 }
 
 func (id *StreamID) parseAccess(s string) error {
@@ -99,7 +120,15 @@ func (id *StreamID) parseAccess(s string) error {
 		}
 	}
 	id.takeKey()
+	id.takeHost()
 	return nil
+}
+
+// takeHost finds the stream in what users of SRS send: the host with the stream behind it.
+func (id *StreamID) takeHost() {
+	if h := id.Keys["h"]; id.Name == "" && strings.Contains(h, "/") {
+		id.Name = h
+	}
 }
 
 // takeKey finds the stream in what Blackmagic's encoders send: their setup has one field, the stream key, and it arrives as the user.

@@ -77,10 +77,16 @@ func TestStreamIDs(t *testing.T) {
 		{"a user and no stream, of anybody else", "#!::u=me", StreamID{User: "me"}},
 		{"Haivision Makito, standard keys", "#!::u=admin,r=ietf_107_srt_overview", StreamID{Name: "ietf_107_srt_overview", User: "admin"}},
 		{"Haivision Makito X4, standard keys", "#!::u=admin,r=ietf_107_srt_overview,m=publish", StreamID{Name: "ietf_107_srt_overview", Role: RolePublish, User: "admin"}},
+		{"a + that became a blank, as ffmpeg's", "publish:live room 1", StreamID{Name: "live+room+1", Role: RolePublish}},
+		{"an escaped +, as ffmpeg sends it on", "read:live%2Broom1", StreamID{Name: "live+room1", Role: RolePlay}},
+		{"an escaped letter", "%6cive?token=%6c", StreamID{Name: "live", Token: "l"}},
+		{"a + that became a blank, in Haivision's form", "#!::m=publish,r=live room1", StreamID{Name: "live+room1", Role: RolePublish}},
+		{"a host without a stream", "#!::h=live,m=publish", StreamID{Role: RolePublish, Keys: keys("h", "live")}},
+		{"a host and a stream", "#!::h=live/other,r=live,m=publish", StreamID{Name: "live", Role: RolePublish, Keys: keys("h", "live/other")}},
 		{"16 further keys", "live?" + manyKeys(16), StreamID{Name: "live", Keys: keyMap(16)}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got, err := ParseStreamID(c.in)
+			got, err := ParseStreamID(c.in, SlashRefuse)
 			require.NoError(t, err)
 			require.Equal(t, c.want, got)
 		})
@@ -118,8 +124,15 @@ func TestStreamIDsThatAreRefused(t *testing.T) {
 		{"not UTF-8", "\xff\xfe"},
 		{"emoji", "\U0001f600"},
 		{"right to left", "\u202elive"},
-		{"blank", "my stream"},
-		{"percent", "%6cive"},
+		{"blank before", " live"},
+		{"blank behind", "live "},
+		{"blank alone", " "},
+		{"SRS's host, with a slash", "#!::h=live/name,m=publish"},
+		{"percent", "live%"},
+		{"escaped NUL", "live%00"},
+		{"escaped twice", "live%252Broom1"},
+		{"escaped parent folder", "%2e%2e"},
+		{"escaped slash", "app%2Flive"},
 		{"name too long", strings.Repeat("a", media.MaxNameSize+1)},
 		{"600 bytes", strings.Repeat("a", 600)},
 		{"600 bytes of keys", "#!::r=live," + strings.Repeat("k=v,", 147)},
@@ -135,7 +148,7 @@ func TestStreamIDsThatAreRefused(t *testing.T) {
 		{"17 further keys in Haivision's form", "#!::" + strings.ReplaceAll(manyKeys(17), "&", ",")},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got, err := ParseStreamID(c.in)
+			got, err := ParseStreamID(c.in, SlashRefuse)
 			require.ErrorIs(t, err, ErrStreamID)
 			require.Zero(t, got)
 			require.True(t, utf8.ValidString(err.Error()))
@@ -149,9 +162,9 @@ func TestStreamIDsThatAreRefused(t *testing.T) {
 func TestErrorsHoldNothingOfTheStreamID(t *testing.T) {
 	for _, id := range []string{
 		"hunter2:live", "live&token=hunter2", "live:hunter2", "#!::r=live,hunter2", "#!::r=live,m=hunter2", "#!:hunter2", "live?mode=hunter2",
-		"publish:live/hunter2", "#!::r=hunter2 x", "publish:live:me:hunter2:mode=x", strings.Repeat("hunter2", 100),
+		"publish:live/hunter2", "#!::r=hunter2~x", "publish:live:me:hunter2:mode=x", strings.Repeat("hunter2", 100),
 	} {
-		_, err := ParseStreamID(id)
+		_, err := ParseStreamID(id, SlashRefuse)
 		require.ErrorIs(t, err, ErrStreamID, id)
 		require.NotContains(t, err.Error(), "hunter2")
 	}
@@ -159,22 +172,27 @@ func TestErrorsHoldNothingOfTheStreamID(t *testing.T) {
 
 func TestModesThatAreNotServed(t *testing.T) {
 	for _, id := range []string{"#!::r=live,m=bidirectional", "#!::m=x", "live?mode=bidirectional"} {
-		_, err := ParseStreamID(id)
+		_, err := ParseStreamID(id, SlashRefuse)
 		require.ErrorIs(t, err, ErrMode, id)
 	}
-	_, err := ParseStreamID("../x")
+	_, err := ParseStreamID("../x", SlashRefuse)
 	require.NotErrorIs(t, err, ErrMode)
 }
 
 func FuzzStreamID(f *testing.F) {
 	for _, s := range []string{
 		"", "live", "/live", "live?token=a:b", "publish:live:me:pw:q=1", "read:live", "#!::r=live,m=publish,u=me,s=t,x=y", "#!::bmd_uuid=1,bmd_name=A B",
-		"../x", "live\x00", "#!:", ":", "?", "#", "publish:::::", "\U0001f600", "&=&=%", strings.Repeat("a", 600),
+		"../x", "live\x00", "app/live room", "#!::h=a/b", "#!:", ":", "?", "#", "publish:::::", "\U0001f600", "&=&=%", strings.Repeat("a", 600),
 	} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		id, err := ParseStreamID(s)
+		id, err := ParseStreamID(s, SlashRefuse)
+		_ = ShowStreamID(s)
+		for _, way := range []Slash{SlashLast, SlashJoin} {
+			other, err := ParseStreamID(s, way)
+			require.True(t, err != nil || other.Name == "" || media.ValidName(other.Name))
+		}
 		if err != nil {
 			require.ErrorIs(t, err, ErrStreamID)
 			require.Zero(t, id)
@@ -185,9 +203,53 @@ func FuzzStreamID(f *testing.F) {
 		require.Contains(t, []Role{RoleUnknown, RolePlay, RolePublish}, id.Role)
 		require.LessOrEqual(t, len(id.Keys), maxKeys)
 		if id.Name != "" {
-			again, err := ParseStreamID("publish:" + id.Name)
+			again, err := ParseStreamID("publish:"+id.Name, SlashRefuse)
 			require.NoError(t, err)
 			require.Equal(t, StreamID{Name: id.Name, Role: RolePublish}, again)
 		}
 	})
+}
+
+// TestSlashes has names as users of SRS, OvenMediaEngine and SRT Live Server send them.
+func TestSlashes(t *testing.T) {
+	for _, c := range []struct {
+		in         string
+		last, join string // empty: refused
+	}{
+		{"app/live", "live", "app+live"},
+		{"/app/live", "live", "app+live"},
+		{"app%2Flive", "live", "app+live"},
+		{"publish:default/app/live:user:secret", "live", "default+app+live"},
+		{"uplive.sls.com/live/test?token=a/b", "test", "uplive.sls.com+live+test"},
+		{"#!::r=live/live room,m=publish", "live+room", "live+live+room"},
+		{"#!::h=live/name,m=publish", "name", "live+name"},
+		{"#!::h=host.example,r=live/name", "name", "live+name"},
+		{"live", "live", "live"},
+		{"app/", "", ""},
+		{"//live", "", ""},
+		{"app//live", "", ""},
+		{"../live", "live", ""},
+		{"app/..", "", "app+.."},
+		{strings.Repeat("a/", 60) + "live", "live", ""}, // too long a name
+		{"srt://host/live", "", ""},
+	} {
+		for way, want := range map[Slash]string{SlashLast: c.last, SlashJoin: c.join} {
+			id, err := ParseStreamID(c.in, way)
+			if want == "" {
+				require.ErrorIs(t, err, ErrStreamID, c.in)
+				continue
+			}
+			require.NoError(t, err, c.in)
+			require.Equal(t, want, id.Name, c.in)
+		}
+		for _, way := range []Slash{SlashRefuse, ""} {
+			if _, err := ParseStreamID(c.in, way); c.in != "live" {
+				require.ErrorIs(t, err, ErrStreamID, c.in)
+			} else {
+				require.NoError(t, err)
+			}
+		}
+	}
+	_, err := ParseStreamID("app/live", SlashRefuse)
+	require.ErrorContains(t, err, "srt.slash", "who reads it learns what to do")
 }

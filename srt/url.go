@@ -378,7 +378,7 @@ func RedactStreamID(id string) string {
 	if id == "" {
 		return ""
 	}
-	parsed, err := ParseStreamID(id)
+	parsed, err := ParseStreamID(id, SlashRefuse)
 	if err != nil {
 		return stars // another server's own way to write it
 	}

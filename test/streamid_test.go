@@ -1,8 +1,10 @@
 package test
 
 import (
+	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -51,4 +53,50 @@ func TestEncodersStreamIDs(t *testing.T) {
 			require.NotContains(t, at.log.String(), "secret")
 		})
 	}
+}
+
+// TestNamesWithPlus publishes with ffmpeg, which takes the + of its URL for a blank, and watches as browsers ask: with %2B.
+func TestNamesWithPlus(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	for _, name := range []string{"live+room1", "live%2Broom2"} {
+		s.publish(plainClip(t), "publish:"+name)
+		escaped := strings.ReplaceAll(name, "+", "%2B")
+		s.waitState(escaped, "live")
+		require.Equal(t, strings.ReplaceAll(name, "%2B", "+"), s.stream(escaped).Name)
+		s.waitPlayable(escaped)
+		status, _, _ := s.fetch("/" + escaped + ".html")
+		require.Equal(t, http.StatusOK, status)
+		for output, url := range s.outputs(escaped) {
+			found := probe(t, url)
+			require.NotEmpty(t, found.codecs("video"), output)
+		}
+	}
+}
+
+// TestNamesWithSlashes publishes as users of SRS and others have it in their encoders, at ports with each setting.
+func TestNamesWithSlashes(t *testing.T) {
+	t.Parallel()
+	s := startWith(t, "srt: {slash: last, ports: [{address: '127.0.0.1:0', slash: join}, {address: '127.0.0.1:0', slash: refuse}]}\n")
+	ports := s.ports
+	file := plainClip(t)
+	for i, c := range []struct {
+		port       int
+		id, stream string
+	}{
+		{0, "#!::h=live/one,m=publish", "one"},
+		{0, "#!::h=host.example,r=app/two,m=publish", "two"},
+		{0, "publish:default/app/three", "three"},
+		{1, "live/four", "live+four"},
+	} {
+		feeding(t, file, launchPiped(t, libsrtCaller(i%2 == 0, "publish", call{address: ports[c.port], id: c.id})))
+		s.waitState(c.stream, "live")
+	}
+	refused := launch(t, "ffmpeg", "-nostdin", "-v", "error", "-i", file, "-c", "copy", "-f", "mpegts", "-srt_streamid", "publish:app/five:me:hidden", "srt://"+ports[2])
+	s.eventually(30*time.Second, "the refusal is in the log", func() bool {
+		return strings.Contains(s.log.String(), "publish:app/***:me:***") && strings.Contains(s.log.String(), "srt.slash")
+	})
+	refused.wait(t, 30*time.Second)
+	require.Error(t, refused.err)
+	require.NotContains(t, s.log.String(), "hidden")
 }
