@@ -19,19 +19,20 @@ type h264 struct {
 
 // h264Unit is what is known of the unit at hand.
 type h264Unit struct {
-	pictures int // 2: both fields
-	params   *params
-	rate     float64
-	interval int // see unitInfo
-	idr      bool
-	intra    bool // all slices of the first picture are intra
-	hasSPS   bool
-	hasPPS   bool
-	recovery int // recovery_frame_cnt + 1, 0: no recovery point
-	delimit  bool
-	field    bool
-	bottom   bool
-	frameNum uint32
+	pictures  int // 2: both fields
+	params    *params
+	rate      float64
+	interval  int // see unitInfo
+	idr       bool
+	intra     bool // all slices of the first picture are intra
+	hasSPS    bool
+	hasPPS    bool
+	recovery  int // recovery_frame_cnt + 1, 0: no recovery point
+	delimit   bool
+	field     bool
+	bottom    bool
+	reference bool // the first picture is for reference
+	frameNum  uint32
 }
 
 func newH264() *h264 { return &h264{sets: paramSets{sequence: h26x.H264SPS}} }
@@ -105,8 +106,12 @@ func (h *h264) set(kind uint8, b []byte) bool {
 	return true
 }
 
+// refers reports whether pictures may be predicted from the one that a slice belongs to: nal_ref_idc is not 0.
+func refers(b []byte) bool { return b[0]&0x60 != 0 }
+
 // slice takes a slice. Another picture begins where a slice of macroblock 0 follows one of
-// the picture at hand, or any slice follows a delimiter.
+// the picture at hand, or any slice follows a delimiter. A frame may be of two fields: of opposite parity, with one
+// frame_num, and either both or neither are for reference (ITU-T H.264 3.30, 3.31).
 func (h *h264) slice(kind uint8, b []byte) meaning {
 	s, ok := h26x.ParseH264Slice(b)
 	if !ok {
@@ -127,8 +132,7 @@ func (h *h264) slice(kind uint8, b []byte) meaning {
 		num, field, bottom = s.Field(info)
 	}
 	if h.pictures > 0 {
-		// 3.30: two fields of opposite parity with one frame_num make a frame.
-		if h.half() && field && bottom != h.bottom && num == h.frameNum && kind != h26x.H264IDR {
+		if h.half() && field && bottom != h.bottom && num == h.frameNum && refers(b) == h.reference && kind != h26x.H264IDR {
 			h.pictures, h.delimit = 2, false
 			return second
 		}
@@ -137,7 +141,7 @@ func (h *h264) slice(kind uint8, b []byte) meaning {
 	h.pictures = 1
 	h.idr = kind == h26x.H264IDR
 	h.intra = s.Intra
-	h.field, h.bottom, h.frameNum = field, bottom, num
+	h.field, h.bottom, h.frameNum, h.reference = field, bottom, num, refers(b)
 	h.params = h.sets.at(media.H264, pps, h.idr || h.recovery > 0 || h.intra && h.hasSPS && h.hasPPS)
 	if info != nil {
 		h.rate = info.FrameRate

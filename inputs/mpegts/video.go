@@ -33,14 +33,6 @@ type nal struct {
 // dropNAL marks a NAL unit that is not passed on.
 const dropNAL = 0xFF
 
-// mark is the time of the PES whose payload begins at off, where a receiver can begin to get it, and when it arrived.
-type mark struct {
-	off int
-	stamp
-	join uint64
-	came time.Duration
-}
-
 // video finds access units in the PES of an H.264 or H.265 stream. Normally a PES holds
 // one unit, but it may hold several, and a unit may be spread over several (ISO/IEC 13818-1 2.14).
 type video struct {
@@ -61,6 +53,7 @@ type video struct {
 	lost  bool   // what came before the next PES is missing
 	spans bool   // units were seen that go on in the next PES
 	marks []mark
+	rate  float64       // see unitInfo, of the last unit
 	join  uint64        // of the unit at hand
 	came  time.Duration // the same
 	out   []byte        // a unit in the form that is passed on
@@ -301,16 +294,17 @@ func (v *video) split(whole bool) error {
 				u.kind = dropNAL
 			}
 		case second:
-			v.maybe = -1
-		case boundary:
-			next := i
-			if v.maybe >= 0 {
-				next = v.maybe
+			if v.oneFrame(i) {
+				v.maybe = -1
+				continue
 			}
-			if err := v.give(next); err != nil {
+			if err := v.next(i); err != nil {
 				return err
 			}
-			v.done = next // those that came before the picture count for its unit
+		case boundary:
+			if err := v.next(i); err != nil {
+				return err
+			}
 		case drop:
 			u.kind = dropNAL
 		case bad:
@@ -321,10 +315,21 @@ func (v *video) split(whole bool) error {
 	return nil
 }
 
+// next gives on the unit at hand, as the picture that begins with NAL unit i belongs to another one.
+func (v *video) next(i int) error {
+	if v.maybe >= 0 {
+		i = v.maybe
+	}
+	err := v.give(i)
+	v.done = i // those that came before the picture count for its unit
+	return err
+}
+
 // give gives on the unit at hand, which ends before NAL unit n, and goes on with the next.
 func (v *video) give(n int) error {
 	t, ok := v.time()
 	info := v.codec.close()
+	v.rate = info.rate
 	if info.interval > 0 {
 		v.s.interval = info.interval
 	}
@@ -371,26 +376,6 @@ func (v *video) compact() {
 	v.pic = max(0, v.pic-v.from)
 	v.maybe = max(-1, v.maybe-v.from)
 	v.from = 0
-}
-
-// time takes the time of the unit at hand: that of the last PES which began at or before
-// it and whose time no unit has taken (ISO/IEC 13818-1 2.4.3.7). Where that PES has none,
-// one that begins before the picture may tell.
-func (v *video) time() (t stamp, ok bool) {
-	if v.from >= len(v.nals) {
-		return t, false
-	}
-	start, pic := int(v.nals[v.from].start), int(v.nals[min(v.pic, len(v.nals)-1)].start)
-	n := 0
-	for n < len(v.marks) && (v.marks[n].off <= start || !t.valid && v.marks[n].off <= pic) {
-		t = v.marks[n].stamp
-		if v.marks[n].off <= start {
-			v.join, v.came = v.marks[n].join, v.marks[n].came
-		}
-		n++
-	}
-	v.marks = v.marks[:copy(v.marks, v.marks[n:])]
-	return t, t.valid
 }
 
 // rewrite puts NAL units into out, each behind its length.

@@ -119,6 +119,32 @@ func TestH264Units(t *testing.T) {
 			[]int64{90000, 93600, 95400},
 		},
 		{
+			"a field alone before one of the next frame",
+			craft().video(90000, none, fieldHead).video(93600, none, annexB(aud, top)).video(97200, none, annexB(aud, bottom)).
+				video(99000, none, annexB(aud, top)),
+			[][]byte{{7, 8, 5, 1}, {1}, {1, 1}},
+			[]int64{90000, 93600, 97200},
+		},
+		{
+			"a field alone before one of the next frame, without delimiters",
+			craft().video(90000, none, fieldHead).video(93600, none, annexB(top)).video(97200, none, annexB(bottom, top)),
+			[][]byte{{7, 8, 5, 1}, {1}, {1, 1}},
+			[]int64{90000, 93600, 97200},
+		},
+		{
+			"a field for reference and one that is not",
+			craft().video(90000, none, fieldHead).video(93600, none, annexB(aud, top)).
+				video(95400, none, annexB(aud, fieldSlice(0x01, 1, true, 100), aud, fieldSlice(0x01, 1, false, 100))),
+			[][]byte{{7, 8, 5, 1}, {1}, {1, 1}},
+			[]int64{90000, 93600, 95400},
+		},
+		{
+			"fields whose second is shown first",
+			craft().video(90000, none, fieldHead).video(95400, 93600, annexB(aud, top)).video(93600, 95400, annexB(aud, bottom)),
+			[][]byte{{7, 8, 5, 1}, {1, 1}},
+			[]int64{90000, 93600},
+		},
+		{
 			"filler, zeros and longer start codes",
 			craft().video(90000, none, annexB(aud, s, p, append(slices.Clone(i), 0, 0, 0, 0), []byte{12, 255, 255, 128}), []byte{0, 0}).
 				video(93600, none, []byte{0, 0, 0}, annexB(aud, b)),
