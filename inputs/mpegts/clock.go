@@ -20,6 +20,9 @@ const (
 	maxReorder = 16
 	// maxStrays bounds the units of a track that are dropped because it did not follow a jump.
 	maxStrays = 250
+	// maxEarly and maxEarlyUnits bound the data that is held until the clock is known, in bytes and units.
+	maxEarly      = 16 << 10
+	maxEarlyUnits = 16
 )
 
 // clock is the one clock of the program (ISO/IEC 13818-1 2.4.2.1). Timestamps of all
@@ -35,6 +38,8 @@ type clock struct {
 	havePCR  bool
 	pcrMoved bool  // it jumped lately
 	movedTo  int64 // where
+
+	early queue // data that came before the first time, in the order of arrival
 
 	held      queue // units behind a jump that is not sure yet, or that not all tracks made
 	heldSince time.Duration
@@ -167,7 +172,11 @@ func (s *stream) stampedData(u *unit, t stamp, ok bool) error {
 	case !d.haveRef && d.havePCR:
 		d.unwrap(d.pcr)
 	case !d.haveRef:
-		d.stats.PESErrors++
+		if len(d.early.units) >= maxEarlyUnits || len(d.early.data)+len(u.payload) > maxEarly {
+			d.stats.Oversized++
+			return nil
+		}
+		d.early.push(u)
 		return nil
 	}
 	u.dts = d.ref
@@ -178,6 +187,20 @@ func (s *stream) stampedData(u *unit, t stamp, ok bool) error {
 	}
 	u.pts = u.dts
 	return d.pass(u)
+}
+
+// giveEarly passes on the data that came before the first time, now that the clock is known.
+func (d *Demuxer) giveEarly() error {
+	q := d.early
+	d.early = queue{}
+	for i := range q.units {
+		u := &q.units[i]
+		u.payload = q.payload(u)
+		if err := u.s.stampedData(u, stamp{}, false); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // usable tells whether a decoder can take the unit: it, or one before it, is one to start at.

@@ -41,8 +41,69 @@ func TestSCTE35Alone(t *testing.T) {
 	c := craft().pat(0, 1, pidPMT).table(pidPMT, pmt(1, 0, pidMore, es{ts.StreamTypeSCTE35, pidMore, ""}))
 	c.table(pidMore, splice(0)).pcr(pidMore, 90000, false).table(pidMore, splice(1))
 	r, d := demux(t, c.buf, Options{})
-	require.Equal(t, []int64{90000}, r.times(0))
-	require.Equal(t, uint64(1), d.Stats().PESErrors, "one that no time was told before")
+	require.Equal(t, []int64{90000, 90000}, r.times(0), "the first one waited for the clock")
+	require.Zero(t, d.Stats().PESErrors)
+}
+
+// TestSCTE35First has splice commands that come before any time: they wait for the clock and keep their order.
+func TestSCTE35First(t *testing.T) {
+	withSplices := append(onlyVideo, es{ts.StreamTypeSCTE35, pidMore, ""})
+	t.Run("no PCR", func(t *testing.T) {
+		r, d := demux(t, craft().tables(0, withSplices...).table(pidMore, splice(0)).table(pidMore, splice(1)).gop(90000, 3).buf, Options{})
+		require.Len(t, r.epochs, 1)
+		require.Equal(t, []int64{90000, 90000}, r.times(1))
+		require.Equal(t, splice(0), r.packets(1)[0].Payload)
+		require.Equal(t, splice(1), r.packets(1)[1].Payload)
+		require.Equal(t, steps(90000, 3, 3600), r.times(0))
+		require.Zero(t, d.Stats().PESErrors)
+	})
+	t.Run("pictures long after", func(t *testing.T) {
+		in := craft().tables(0, withSplices...).pcr(pidVideo, 90000, false).table(pidMore, splice(2))
+		for i := range int64(100) {
+			in.video(90000+3600*i, none, inter(50))
+		}
+		r, _ := demux(t, in.gop(450000, 3).buf, Options{})
+		require.Equal(t, []int64{450000}, r.times(1), "with the first picture, 4 s later")
+		require.Equal(t, steps(450000, 3, 3600), r.times(0))
+	})
+	t.Run("bound", func(t *testing.T) {
+		in := craft().tables(0, withSplices...)
+		for range maxEarlyUnits + 3 {
+			in.table(pidMore, splice(5))
+		}
+		r, d := demux(t, in.gop(90000, 3).buf, Options{})
+		require.Len(t, r.packets(1), maxEarlyUnits)
+		require.Equal(t, uint64(3), d.Stats().Oversized)
+		in = craft().tables(0, withSplices...)
+		for range 5 {
+			in.table(pidMore, splice(4000))
+		}
+		r, d = demux(t, in.gop(90000, 3).buf, Options{})
+		require.Len(t, r.packets(1), 4)
+		require.Equal(t, uint64(1), d.Stats().Oversized)
+	})
+	t.Run("gone before the clock is known", func(t *testing.T) {
+		in := craft().tables(0, withSplices...).table(pidMore, splice(0)).table(pidPMT, pmt(1, 1, pidVideo, onlyVideo...)).gop(90000, 3)
+		r, _ := demux(t, in.buf, Options{})
+		require.Len(t, r.epochs, 1)
+		require.Len(t, r.epochs[0].Tracks, 1)
+		require.Equal(t, steps(90000, 3, 3600), r.times(0))
+	})
+}
+
+// TestSCTE35WaitsForEpoch has a splice PID that is added, with a command 3 s before the keyframe with which its epoch begins.
+func TestSCTE35WaitsForEpoch(t *testing.T) {
+	in := craft().tables(0, withAudio...).audio(pidAudio, 90000, aac(3)).gop(90000, 2)
+	in.table(pidPMT, pmt(1, 1, pidVideo, append(withAudio[:2:2], es{ts.StreamTypeSCTE35, pidMore, ""})...)).table(pidMore, splice(7))
+	for i := range int64(80) {
+		in.video(97200+3600*i, none, inter(50)).audio(pidAudio, 97200+3600*i, aac(2))
+	}
+	in.gop(385200, 3)
+	r, _ := demux(t, in.buf, Options{})
+	last := r.epochs[len(r.epochs)-1]
+	require.Len(t, last.Tracks, 3)
+	require.Len(t, last.track(2), 1)
+	require.Equal(t, splice(7), last.track(2)[0].Payload)
 }
 
 func TestKLV(t *testing.T) {

@@ -25,7 +25,10 @@ func (d *Demuxer) begin() error {
 	for i := range q.units {
 		u := &q.units[i]
 		if u.s.early(u.dts, limit) {
-			continue
+			if u.s.codec != media.SCTE35 {
+				continue
+			}
+			u.dts, u.pts = limit, limit // it says by itself what it is about
 		}
 		u.payload = q.payload(u)
 		if err := d.pass(u); err != nil {

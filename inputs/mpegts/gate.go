@@ -123,6 +123,11 @@ func (d *Demuxer) due(u *unit) bool {
 
 // pass gives a unit on, or keeps it for the epoch that is due.
 func (d *Demuxer) pass(u *unit) error {
+	if len(d.early.units) > 0 {
+		if err := d.giveEarly(); err != nil {
+			return err
+		}
+	}
 	s := u.s
 	switch {
 	case s.gone:

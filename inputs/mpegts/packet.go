@@ -60,6 +60,11 @@ func (d *Demuxer) packet(p *[ts.PacketSize]byte) error {
 			return nil
 		}
 		stuffed = d.adaptation(s, p[5:at])
+		if d.havePCR && len(d.early.units) > 0 {
+			if err := d.giveEarly(); err != nil {
+				return err
+			}
+		}
 	}
 	if head&hasPayload == 0 {
 		return nil

@@ -3,6 +3,8 @@ package mpegts
 import (
 	"slices"
 	"time"
+
+	"brume/media"
 )
 
 const (
@@ -42,10 +44,16 @@ func (q *queue) push(u *unit) {
 
 func (q *queue) payload(u *unit) []byte { return q.data[u.at : u.at+u.size] }
 
-// trim drops units from before a time, as soon as that is worth the work.
+// trim drops units from before a time, as soon as that is worth the work. Splice commands, which are about what is to
+// come, are moved to that time instead.
 func (q *queue) trim(before int64) {
 	if len(q.units) == 0 || q.units[0].dts >= before-leadInData {
 		return
+	}
+	for i := range q.units {
+		if u := &q.units[i]; u.dts < before && u.s.codec == media.SCTE35 {
+			u.dts, u.pts = before, before
+		}
 	}
 	size := 0
 	q.units = slices.DeleteFunc(q.units, func(u unit) bool { return u.dts < before })
