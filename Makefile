@@ -51,8 +51,15 @@ web/dist/.built: web/package.json web/package-lock.json $(shell find web -maxdep
 	cd web && npm ci --no-audit --no-fund --loglevel=error && npm run build
 	@touch $@
 
+# For the tests: generators of clients of the API, and judges of its document.
+.PHONY: clients
+clients: test/clients/node_modules/.installed
+test/clients/node_modules/.installed: test/clients/package.json test/clients/package-lock.json
+	cd test/clients && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
 .PHONY: test
-test: test-deps pages programs ## Install what the tests need and run all of them
+test: test-deps clients pages programs ## Install what the tests need and run all of them
 	$(GO) test $(RACE) -count=1 -timeout 20m ./...
 
 .PHONY: soak
@@ -85,4 +92,4 @@ demo: test-deps build ## Start the server and publish a test picture to it
 
 .PHONY: clean
 clean: ## Remove what was built
-	rm -rf bin web/dist/* web/dist/.built web/node_modules
+	rm -rf bin web/dist/* web/dist/.built web/node_modules test/clients/node_modules

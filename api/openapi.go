@@ -60,6 +60,7 @@ var tags = []*huma.Tag{
 	{Name: "events", Description: "What happens, when it happens"},
 	{Name: "info", Description: "The server itself"},
 	{Name: "pushes", Description: "Streams that the server sends elsewhere"},
+	{Name: "refusals", Description: "SRT callers that were refused, and why"},
 	{Name: "streams", Description: "Streams, their publishers, locks and histories"},
 }
 
@@ -84,6 +85,7 @@ var descriptions = map[string]string{
 	"getStreamHistory":     "Figures of the stream over time, one column for each. A value that is not known is null. It can be asked for until an hour after the stream's end.",
 	"listPushes":           "Pushes of the configuration and those that were started over this API, sorted by stream.",
 	"getPush":              "One push, with why it last failed and when it tries again.",
+	"listRefusals":         "The newest SRT callers that were refused, the newest first: at most 200.",
 	"startPush":            "Begins to send a stream to a URL whenever the stream is live, until the push is ended or the server is.",
 	"endPush":              "Ends a push that was started over this API. A push of the configuration can't be ended.",
 }

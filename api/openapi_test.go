@@ -16,11 +16,14 @@ type document struct {
 	Paths   map[string]map[string]struct {
 		OperationID string
 		Summary     string
+		Description string
+		Tags        []string
 		Parameters  []struct{ Name, In string }
 		Responses   map[string]struct {
 			Content map[string]struct{ Schema map[string]any }
 		}
 	}
+	Tags       []struct{ Name string }
 	Components struct{ Schemas map[string]map[string]any }
 }
 
@@ -33,12 +36,19 @@ func TestOpenAPI(t *testing.T) {
 	require.True(t, strings.HasPrefix(d.OpenAPI, "3.1."))
 	require.Equal(t, "1.2.3", d.Info.Version)
 
+	var tagNames []string
+	for _, t := range d.Tags {
+		tagNames = append(tagNames, t.Name)
+	}
 	var operations []string
 	ids := map[string]bool{}
 	for path, methods := range d.Paths {
 		for method, op := range methods {
 			operations = append(operations, strings.ToUpper(method)+" "+path)
 			require.NotEmpty(t, op.Summary)
+			require.NotEmpty(t, op.Description, "%s has no entry in descriptions", op.OperationID)
+			require.Len(t, op.Tags, 1)
+			require.Contains(t, tagNames, op.Tags[0])
 			require.False(t, ids[op.OperationID])
 			ids[op.OperationID] = true
 			for code, r := range op.Responses {

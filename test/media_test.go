@@ -75,13 +75,19 @@ func plainClip(t *testing.T) string {
 // run executes a program to its end and returns what it printed.
 func run(t *testing.T, limit time.Duration, name string, args ...string) string {
 	t.Helper()
+	return runIn(t, "", limit, name, args...)
+}
+
+// runIn executes a program in a directory.
+func runIn(t *testing.T, dir string, limit time.Duration, name string, args ...string) string {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, name, args...)
 	var out, errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errs
+	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &out, &errs
 	err := cmd.Run()
-	require.NoError(t, err, "%s %s\n%s", name, strings.Join(args, " "), errs.String())
+	require.NoError(t, err, "%s %s\n%s%s", name, strings.Join(args, " "), out.String(), errs.String())
 	return out.String()
 }
 
