@@ -559,5 +559,47 @@ func TestSourceThatFails(t *testing.T) {
 	call, _, _ = d.called()
 	d.fails(call, srt.Failed{Reason: srt.FailTimeout})
 	web.hearsOf(httpd.MsgSource, &told)
-	require.Equal(t, httpd.Source{Name: "live", State: httpd.SourceFailed}, told)
+	const why = "the source of this stream can't be reached: the connection timed out"
+	require.Equal(t, httpd.Source{Name: "live", State: httpd.SourceFailed, Why: why}, told)
+
+	asks := func() (a httpd.Source) {
+		d.says(web, httpd.MsgWanted, httpd.Wanted{Name: "live"})
+		web.hearsOf(httpd.MsgSource, &a)
+		return a
+	}
+	r := &d.out.sources["live"].round
+	r.next = time.Now().Add(httpd.Hold - time.Second)
+	require.Equal(t, httpd.Source{Name: "live", State: httpd.SourceStarting, Why: why}, asks(), "it is called again before they give up")
+	r.next = time.Now().Add(httpd.Hold + time.Second)
+	require.Equal(t, httpd.Source{Name: "live", State: httpd.SourceFailed, Why: why}, asks())
+	r.next = time.Now()
+	require.Equal(t, httpd.Source{Name: "live", State: httpd.SourceStarting, Why: why}, asks(), "it is being called, and has not answered yet")
+	call, _, _ = d.called()
+	d.says(call, srt.MsgConnected, srt.Connected{})
+	require.Equal(t, httpd.Source{Name: "live", State: httpd.SourceStarting}, asks())
+}
+
+// TestPlightOfASource has a sentence for viewers for each reason that there is. None repeats what peer or system say.
+func TestPlightOfASource(t *testing.T) {
+	const secret = "srt://192.0.2.7:9000?passphrase=correct-horse"
+	reasons := []string{
+		srt.FailTimeout, srt.FailRejected, srt.FailSecret, srt.FailUnsecure, srt.FailPeer, srt.FailLost, srt.FailClosed, srt.FailBuffer, srt.FailController,
+		srt.FailInternal, srt.FailCrash, failResolve, failSocket, failForbidden, failProcess, failNoMedia, secret,
+	}
+	told := map[string]string{}
+	for _, reason := range reasons {
+		k := dialer{round: round{size: 1}}
+		k.count(srt.Failed{Reason: reason, Detail: secret, Code: 1404}, time.Now())
+		require.Empty(t, k.plight(), "it has not failed yet")
+		k.round.fail(time.Now(), 0)
+		told[reason] = k.plight()
+		require.Contains(t, told[reason], "the source of this stream ")
+		require.NotContains(t, told[reason], "192.0.2.7")
+		require.NotContains(t, told[reason], "correct")
+	}
+	require.Equal(t, "the source of this stream refuses the connection (code 1404)", told[srt.FailRejected])
+	require.Equal(t, "the source of this stream failed; the server's log says why", told[srt.FailCrash])
+	for reason := range plights {
+		require.Contains(t, reasons, reason)
+	}
 }

@@ -347,7 +347,7 @@ func (c *Controller) callFails(k *dialer, why srt.Failed, now time.Time) {
 	if pause := k.round.next.Sub(now); pause > 0 {
 		attrs = append(attrs, "again_in", pause.Round(time.Millisecond).String())
 		if p := c.single(roleHTTP); p != nil && k.role == srt.RolePublish {
-			c.tellSource(p, k.stream, httpd.SourceFailed)
+			c.tellSource(p, httpd.Source{Name: k.stream, State: httpd.SourceFailed, Why: k.plight()})
 		}
 	}
 	c.log.Log(c.out.ctx, slog.LevelWarn, "an SRT call has failed", attrs...)

@@ -6,7 +6,6 @@ import (
 
 	"brume/api"
 	"brume/control"
-	"brume/media"
 	"brume/outputs/httpd"
 )
 
@@ -38,8 +37,8 @@ func (c *Controller) tellDemand(p *process) {
 }
 
 // tellSource says what becomes of a stream that requests may wait for.
-func (c *Controller) tellSource(p *process, name string, state httpd.SourceState) {
-	c.sendHTTP(p, func() error { return p.ctl.Send(httpd.MsgSource, httpd.Source{Name: name, State: state}) })
+func (c *Controller) tellSource(p *process, source httpd.Source) {
+	c.sendHTTP(p, func() error { return p.ctl.Send(httpd.MsgSource, source) })
 }
 
 func (c *Controller) tellAllStreams(p *process) {
@@ -102,11 +101,7 @@ func (c *Controller) heardHTTP(p *process, m control.Message) error {
 		if err := m.Decode(&wanted); err != nil {
 			return err
 		}
-		state := httpd.SourceNone
-		if c.demand(wanted.Name, time.Now()) {
-			state = httpd.SourceStarting
-		}
-		c.tellSource(p, clip(wanted.Name, media.MaxNameSize), state)
+		c.tellSource(p, c.wanted(wanted.Name, time.Now()))
 	case control.MsgLog:
 		return c.childLog(p, m)
 	case httpd.MsgFailed:

@@ -44,6 +44,9 @@ func (r *round) due(now time.Time) bool {
 	return (r.phase == resting || r.phase == failed) && !now.Before(r.next)
 }
 
+// failing reports whether all addresses have failed, since a connection lasted or since the caller rested.
+func (r *round) failing() bool { return r.pauses > 0 && r.phase != connected }
+
 // begin is the beginning of an attempt.
 func (r *round) begin(now time.Time) { r.enter(connecting, now) }
 

@@ -19,6 +19,7 @@ func TestRound(t *testing.T) {
 			r.begin(now)
 			require.False(t, r.due(now))
 			r.fail(now, 0.5)
+			require.Equal(t, at == 1 || pause > time.Second, r.failing())
 			if at == 0 {
 				require.True(t, r.due(now), "the next one at once")
 			}
@@ -31,10 +32,13 @@ func TestRound(t *testing.T) {
 		r.begin(now)
 		r.fail(now, 0)
 		r.begin(now)
+		require.True(t, r.failing(), "all have failed, and the next one may fail too")
 		r.up(now)
+		require.False(t, r.failing())
 		require.Equal(t, 1, r.at)
 		now = now.Add(time.Minute)
 		r.down(now, 0)
+		require.False(t, r.failing(), "it lasted")
 		require.Zero(t, r.at)
 		require.True(t, r.due(now))
 	})

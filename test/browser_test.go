@@ -2,7 +2,9 @@ package test
 
 import (
 	"context"
+	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -90,6 +92,33 @@ func TestPlayerPage(t *testing.T) {
 	require.Equal(t, "playing", state())
 	require.NotContains(t, strings.ToLower(console.String()), "fatal")
 	require.NotContains(t, console.String(), "exception")
+}
+
+// TestPlayerPageOfADeadSource opens the page of a stream whose source can't be reached: it says why, not where the source is, and
+// plays once the source is there.
+func TestPlayerPageOfADeadSource(t *testing.T) {
+	t.Parallel()
+	port := udpPort(t)
+	address := fmt.Sprintf("127.0.0.1:%d", port)
+	s := startWith(t, fmt.Sprintf("streams: {live: {source: [\"srt://%s?conntimeo=500&streamid=read:hidden&passphrase=%s\"]}}\n", address, callSecret))
+	ctx, console := browser(t, 1280, 800)
+	require.NoError(t, chromedp.Run(ctx, chromedp.Navigate("http://"+s.http+"/live.html")))
+	state := func() string { return evaluate[string](ctx, t, "document.body.dataset.state || ''") }
+	text := func() string { return evaluate[string](ctx, t, "document.body.textContent") }
+	s.eventually(30*time.Second, "the page says why", func() bool {
+		return strings.Contains(text(), "the source of this stream can't be reached: the connection timed out")
+	})
+	require.Equal(t, "waiting", state())
+	screenshot(ctx, t, "dead-source")
+	_, body, _ := s.fetch("/hls/live/index.m3u8")
+	for _, hidden := range []string{address, strconv.Itoa(port), "hidden", callSecret} {
+		require.NotContains(t, text(), hidden)
+		require.NotContains(t, string(body), hidden)
+		require.NotContains(t, console.String(), hidden)
+	}
+	loop(t, plainClip(t), fmt.Sprintf("srt://%s?mode=listener&passphrase=%s", address, callSecret))
+	s.eventually(90*time.Second, "the page plays", func() bool { return state() == "playing" })
+	s.requireSecret()
 }
 
 // TestFrontPage lists a live stream with a link to its player.

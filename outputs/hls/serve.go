@@ -45,8 +45,8 @@ func (f *failure) Error() string { return f.text }
 var (
 	errNotFound = &failure{http.StatusNotFound, "not found"}
 	errGone     = &failure{0, "client is gone"}
-	errNothing  = &failure{http.StatusServiceUnavailable, "the stream is starting, try again"}
-	errStalled  = &failure{http.StatusServiceUnavailable, "the stream is stalled, try again"}
+	errNothing  = &failure{http.StatusServiceUnavailable, "the stream is starting"}
+	errStalled  = &failure{http.StatusServiceUnavailable, "the stream is stalled"}
 	errShort    = &failure{http.StatusServiceUnavailable, "the server is short of memory or descriptors, try again"}
 	errAbsurd   = &failure{http.StatusBadRequest, "bad _HLS_msn or _HLS_part"}
 	errClosing  = &failure{http.StatusServiceUnavailable, "shutting down"}

@@ -1,6 +1,7 @@
 package httpd
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"sync"
@@ -28,6 +29,7 @@ type wish struct {
 	asked time.Time     // when the controller was last asked
 	done  chan struct{} // closed when it is decided
 	end   verdict       // once done is closed
+	why   string        // what is wrong with the stream's source, empty where nothing is known to be
 }
 
 // verdict is what becomes of a request for a stream that is not there.
@@ -39,20 +41,21 @@ const (
 	arrived                 // the stream is there
 )
 
-// wait holds a request for a stream that may begin since it is asked for.
-func (s *server) wait(ctx context.Context, name string) verdict {
+// wait holds a request for a stream that may begin because it is asked for. For one that is starting it says what is wrong with
+// the stream's source, if that is known.
+func (s *server) wait(ctx context.Context, name string) (end verdict, why string) {
 	d := &s.demand
 	d.mu.Lock()
 	if !d.sources || !media.ValidName(name) {
 		d.mu.Unlock()
-		return unknown
+		return unknown, ""
 	}
 	w := d.wanted[name]
 	now := time.Now()
 	ask := (w == nil || now.Sub(w.asked) > askAgain) && d.spend(now)
 	if d.held >= MaxHeld || w == nil && (len(d.wanted) >= MaxWanted || !ask) {
 		d.mu.Unlock()
-		return starting
+		return starting, ""
 	}
 	if w == nil {
 		w = &wish{done: make(chan struct{})}
@@ -72,7 +75,7 @@ func (s *server) wait(ctx context.Context, name string) verdict {
 	}
 	timer := time.NewTimer(Hold)
 	defer timer.Stop()
-	end := starting
+	end = starting
 	select {
 	case <-w.done:
 		end = w.end
@@ -85,7 +88,7 @@ func (s *server) wait(ctx context.Context, name string) verdict {
 	if w.waits--; w.waits == 0 && d.wanted[name] == w {
 		delete(d.wanted, name)
 	}
-	return end
+	return end, w.why
 }
 
 // spend takes one message from the budget.
@@ -101,6 +104,11 @@ func (d *demand) spend(now time.Time) bool {
 
 // answered takes what the controller says of a stream that is wanted.
 func (d *demand) answered(source Source) {
+	d.mu.Lock()
+	if w := d.wanted[source.Name]; w != nil {
+		w.why = source.Why
+	}
+	d.mu.Unlock()
 	switch source.State {
 	case SourceNone:
 		d.decide(source.Name, unknown)
@@ -126,8 +134,8 @@ func (d *demand) set(sources bool) {
 	d.sources = sources
 }
 
-// later answers for a stream that is starting.
-func later(w http.ResponseWriter) {
+// later answers for a stream that is starting, or whose source fails. The player page shows the text.
+func later(w http.ResponseWriter, why string) {
 	w.Header().Set("Retry-After", "1")
-	plain(w, http.StatusServiceUnavailable, "the stream is starting")
+	plain(w, http.StatusServiceUnavailable, cmp.Or(why, "the stream is starting"))
 }

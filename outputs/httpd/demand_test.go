@@ -1,6 +1,7 @@
 package httpd
 
 import (
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -13,7 +14,8 @@ import (
 func (f *fixture) later(path string) <-chan *http.Response {
 	c := make(chan *http.Response, 1)
 	go func() {
-		r, _ := f.get("GET", path)
+		r, text := f.get("GET", path)
+		r.Body = io.NopCloser(strings.NewReader(text))
 		c <- r
 	}()
 	return c
@@ -28,6 +30,13 @@ func answered(t *testing.T, c <-chan *http.Response) *http.Response {
 		t.Fatal("not answered")
 		return nil
 	}
+}
+
+func requireText(t *testing.T, want string, r *http.Response) {
+	t.Helper()
+	b, err := io.ReadAll(r.Body)
+	require.NoError(t, err)
+	require.Equal(t, want, string(b))
 }
 
 // A request for a stream that begins on demand waits for it.
@@ -67,17 +76,20 @@ func TestDemand(t *testing.T) {
 	failed := f.later("/hls/failed/index.m3u8")
 	f.hear(MsgWanted, &w)
 	require.NoError(t, f.ctl.Send(MsgSource, Source{Name: "failed", State: SourceStarting}))
-	require.NoError(t, f.ctl.Send(MsgSource, Source{Name: "failed", State: SourceFailed}))
+	require.NoError(t, f.ctl.Send(MsgSource, Source{Name: "failed", State: SourceFailed, Why: "the source is away"}))
 	r = answered(t, failed)
 	require.Equal(t, http.StatusServiceUnavailable, r.StatusCode)
 	require.Equal(t, "1", r.Header.Get("Retry-After"))
+	requireText(t, "the source is away\n", r)
 
 	began := time.Now()
 	slow := f.later("/hls/slow/index.m3u8")
 	f.hear(MsgWanted, &w)
 	require.Equal(t, "slow", w.Name)
+	require.NoError(t, f.ctl.Send(MsgSource, Source{Name: "slow", State: SourceStarting, Why: "the source failed before"}))
 	r = answered(t, slow)
 	require.Equal(t, http.StatusServiceUnavailable, r.StatusCode)
+	requireText(t, "the source failed before\n", r)
 	require.Equal(t, "1", r.Header.Get("Retry-After"))
 	require.GreaterOrEqual(t, time.Since(began), Hold)
 
@@ -115,5 +127,7 @@ func TestDemandIsBounded(t *testing.T) {
 	require.Equal(t, http.StatusNotFound, answered(t, second).StatusCode)
 
 	s := &server{demand: demand{sources: true, wanted: map[string]*wish{}, held: MaxHeld}}
-	require.Equal(t, starting, s.wait(t.Context(), "live"))
+	end, why := s.wait(t.Context(), "live")
+	require.Equal(t, starting, end)
+	require.Empty(t, why)
 }

@@ -95,6 +95,7 @@ const (
 type Source struct {
 	Name  string      `json:"name"`
 	State SourceState `json:"state"`
+	Why   string      `json:"why,omitempty"` // what is wrong with a source that fails, for viewers
 }
 
 // Hello reports the http process.

@@ -91,11 +91,12 @@ func (s *server) serveHLS(a *answer, r *http.Request, p string) {
 	a.route = routeOf(hls.KindOf(rest))
 	one := s.stream(name)
 	if one == nil && a.route == RoutePlaylist {
-		switch s.wait(r.Context(), name) {
+		end, why := s.wait(r.Context(), name)
+		switch end {
 		case arrived:
 			one = s.stream(name)
 		case starting:
-			later(a)
+			later(a, why)
 			return
 		}
 	}

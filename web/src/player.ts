@@ -36,8 +36,8 @@ async function seek(): Promise<void> {
   stop()
   for (;;) {
     const found = await presence(playlist)
-    if (found === 'live') break
-    show(found === 'absent' ? 'waiting' : 'unreachable')
+    if (found.state === 'live') break
+    show(found.state === 'absent' ? 'waiting' : 'unreachable', found.why)
     await new Promise((resolve) => setTimeout(resolve, pollEvery))
   }
   show('connecting')

@@ -1,21 +1,30 @@
-/** What can be learned of a stream without playing it. */
-export type Presence = 'live' | 'absent' | 'unreachable'
+/** What can be learned of a stream without playing it. why: what the server says of a stream that is there and can't be played yet. */
+export interface Presence {
+  state: 'live' | 'absent' | 'unreachable'
+  why?: string
+}
 
-async function text(url: string): Promise<{ status: number; body: string }> {
-  const response = await fetch(url, { cache: 'no-store', signal: AbortSignal.timeout(8000) })
-  return { status: response.status, body: await response.text() }
+/** The server holds requests for a stream that is starting: for 14 s at most. */
+const patience = 20_000
+
+async function text(url: string): Promise<{ status: number; body: string; why?: string }> {
+  const response = await fetch(url, { cache: 'no-store', signal: AbortSignal.timeout(patience) })
+  const body = await response.text()
+  // A proxy has pages of its own for what it can't get.
+  const says = response.status === 503 && response.headers.get('Content-Type')?.startsWith('text/plain')
+  return { status: response.status, body, why: says ? body.trim() : undefined }
 }
 
 /** Asks whether the stream can be played now. One whose playlist has ended can't. */
 export async function presence(playlist: string): Promise<Presence> {
   try {
     const master = await text(playlist)
-    if (master.status !== 200) return 'absent'
+    if (master.status !== 200) return { state: 'absent', why: master.why }
     const uri = master.body.split('\n').find((line) => line !== '' && !line.startsWith('#'))
-    if (!uri) return 'absent'
+    if (!uri) return { state: 'absent' }
     const media = await text(new URL(uri, new URL(playlist, location.href)).href)
-    return media.status === 200 && !media.body.includes('#EXT-X-ENDLIST') ? 'live' : 'absent'
+    return media.status === 200 && !media.body.includes('#EXT-X-ENDLIST') ? { state: 'live' } : { state: 'absent', why: media.why }
   } catch {
-    return 'unreachable'
+    return { state: 'unreachable' }
   }
 }
