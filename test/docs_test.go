@@ -2,6 +2,7 @@ package test
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -53,4 +54,21 @@ func TestTestPictureOfTheReadme(t *testing.T) {
 		_, playlist, _ := s.fetch("/hls/live/v0/index.m3u8")
 		return strings.Count(string(playlist), "#EXTINF:1.000") >= 3
 	})
+}
+
+// TestConfigurationsOfTheDocs checks every configuration of the docs as it is written. Rules and scrapes of Prometheus are YAML too.
+func TestConfigurationsOfTheDocs(t *testing.T) {
+	t.Parallel()
+	checked := 0
+	for _, block := range docsBlocks(t, "yaml") {
+		if regexp.MustCompile(`(?m)^(groups|scrape_configs):`).MatchString(block) {
+			continue
+		}
+		file := filepath.Join(t.TempDir(), "brume.yaml")
+		require.NoError(t, os.WriteFile(file, []byte(block), 0o600))
+		out, err := exec.Command("../bin/brume", "check", file).CombinedOutput()
+		require.NoError(t, err, "%s\n%s", block, out)
+		checked++
+	}
+	require.Greater(t, checked, 10)
 }
