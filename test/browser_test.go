@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"brume/test/chromium"
+
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/require"
@@ -17,17 +19,11 @@ import (
 // browser starts a headless Chromium that talks to nobody but us. What its pages say to the console is collected.
 func browser(t *testing.T, width, height int) (context.Context, *logBuffer) {
 	t.Helper()
-	options := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.UserDataDir(t.TempDir()), chromedp.WindowSize(width, height),
-		chromedp.Flag("no-sandbox", os.Geteuid() == 0), chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true),
-		chromedp.Flag("autoplay-policy", "no-user-gesture-required"), chromedp.WSURLReadTimeout(60*time.Second))
-	ctx, cancel := chromedp.NewExecAllocator(context.Background(), options...)
+	ctx, stop, err := chromium.Start(context.Background(), t.TempDir(), width, height)
+	require.NoError(t, err)
+	t.Cleanup(stop)
+	ctx, cancel := context.WithTimeout(ctx, 4*time.Minute+*soakTime)
 	t.Cleanup(cancel)
-	ctx, cancel = chromedp.NewContext(ctx)
-	t.Cleanup(cancel)
-	ctx, cancel = context.WithTimeout(ctx, 4*time.Minute)
-	t.Cleanup(cancel)
-	require.NoError(t, chromedp.Run(ctx, chromedp.EmulateViewport(int64(width), int64(height))))
 	console := &logBuffer{}
 	chromedp.ListenTarget(ctx, func(event any) {
 		switch e := event.(type) {
@@ -73,8 +69,8 @@ func TestPlayerPage(t *testing.T) {
 	position := func() float64 { return evaluate[float64](ctx, t, "document.querySelector('video').currentTime") }
 	size := evaluate[[]int](ctx, t, "(v => [v.videoWidth, v.videoHeight])(document.querySelector('video'))")
 	require.Equal(t, []int{320, 180}, size)
-	// The first seconds may catch up with the live edge.
-	time.Sleep(4 * time.Second)
+	rate := func() float64 { return evaluate[float64](ctx, t, "document.querySelector('video').playbackRate") }
+	s.eventually(60*time.Second, "it has caught up with what loading took", func() bool { return position() > 4 && rate() == 1 })
 	p0, t0 := position(), time.Now()
 	time.Sleep(30 * time.Second)
 	p1, took := position(), time.Since(t0).Seconds()
@@ -84,6 +80,9 @@ func TestPlayerPage(t *testing.T) {
 	screenshot(ctx, t, "playing")
 	require.NoError(t, chromedp.Run(ctx, chromedp.EmulateViewport(390, 844), chromedp.KeyEvent("l")))
 	screenshot(ctx, t, "playing-phone")
+
+	evaluate[float64](ctx, t, "document.querySelector('video').currentTime -= 1.2")
+	s.eventually(20*time.Second, "it makes up for what it is behind", func() bool { return rate() > 1 })
 
 	s.kill(s.one(" http"))
 	time.Sleep(3 * time.Second)

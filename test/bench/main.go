@@ -40,6 +40,7 @@ var measurements = []measurement{
 	{"connect-lossy", (*bench).connectLossy},
 	{"first-byte", (*bench).firstByte},
 	{"hls-join", (*bench).join},
+	{"page-latency", (*bench).pageLatency},
 	{"cpu", (*bench).publisherCPU},
 	{"memory", (*bench).viewerMemory},
 	{"ingest", (*bench).ingest},

@@ -45,6 +45,7 @@ class HlsEngine implements Engine {
     const policy = { default: { maxTimeToFirstByteMs: 10000, maxLoadTimeMs: 20000, timeoutRetry: retry, errorRetry: retry } }
     this.hls = new HlsClass({
       lowLatencyMode: true,
+      maxLiveSyncPlaybackRate: 1.1, // what loading or a stall has put playback behind is made up for
       backBufferLength: 30,
       manifestLoadPolicy: policy,
       playlistLoadPolicy: policy,
