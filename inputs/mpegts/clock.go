@@ -120,12 +120,12 @@ func (t *timing) expect() int64 {
 func (s *stream) keyframeDistance() int64 { return int64(s.interval) * max(s.dur, 0) }
 
 // stamped takes a video unit with the time of its PES, if it has one.
-func (s *stream) stamped(u *unit, t stamp, ok bool, rate float64) error {
+func (s *stream) stamped(u *unit, t stamp, ok bool, info *unitInfo) error {
 	if !s.usable(u) {
 		return nil
 	}
-	if rate > 0 && !s.steady {
-		s.dur = int64(media.ClockRate / rate)
+	if info.rate > 0 && !s.steady {
+		s.dur = int64(media.ClockRate / info.rate)
 	}
 	if !ok {
 		if !s.known {
@@ -134,6 +134,7 @@ func (s *stream) stamped(u *unit, t stamp, ok bool, rate float64) error {
 		}
 		u.dts = s.expect()
 		u.pts = u.dts + s.offset
+		s.order.take(u, t, info.depth, s.dur)
 		return s.d.judge(u, false)
 	}
 	u.dts = s.d.unwrap(t.dts)
@@ -146,6 +147,7 @@ func (s *stream) stamped(u *unit, t stamp, ok bool, rate float64) error {
 		offset = 0
 	}
 	u.pts = u.dts + offset
+	s.order.take(u, t, info.depth, s.dur)
 	return s.d.judge(u, true)
 }
 
@@ -406,6 +408,7 @@ func (d *Demuxer) shift(n int64) {
 		s.lastDTS += n
 		s.heldFirst += n
 		s.heldLast += n
+		s.order.shift(n)
 	}
 }
 

@@ -13,6 +13,7 @@ const quickRecovery = 2
 type h264 struct {
 	sets paramSets
 	sps  [32]h26x.H264SPSInfo
+	b    bool // there are B slices
 
 	h264Unit
 }
@@ -22,7 +23,8 @@ type h264Unit struct {
 	pictures  int // 2: both fields
 	params    *params
 	rate      float64
-	interval  int // see unitInfo
+	depth     int // see unitInfo
+	interval  int // the same
 	idr       bool
 	intra     bool // all slices of the first picture are intra
 	hasSPS    bool
@@ -117,6 +119,7 @@ func (h *h264) slice(kind uint8, b []byte) meaning {
 	if !ok {
 		return bad
 	}
+	h.b = h.b || s.B
 	var info *h26x.H264SPSInfo
 	pps := h.sets.find(h26x.H264PPS, s.PPS)
 	if pps != nil && h.sets.find(h26x.H264SPS, int(pps.ref)) != nil {
@@ -145,12 +148,15 @@ func (h *h264) slice(kind uint8, b []byte) meaning {
 	h.params = h.sets.at(media.H264, pps, h.idr || h.recovery > 0 || h.intra && h.hasSPS && h.hasPPS)
 	if info != nil {
 		h.rate = info.FrameRate
+		if info.Reorder.Told || h.b { // most streams of which it is not told have no B-frames
+			h.depth = info.Reorder.Depth
+		}
 	}
 	return picture
 }
 
 func (h *h264) close() unitInfo {
-	u := unitInfo{params: h.params, rate: h.rate, interval: h.interval}
+	u := unitInfo{params: h.params, rate: h.rate, depth: h.depth, interval: h.interval}
 	headers := h.hasSPS && h.hasPPS
 	switch {
 	case h.pictures == 0:

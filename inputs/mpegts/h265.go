@@ -21,7 +21,8 @@ type h265Unit struct {
 	delimit  bool
 	params   *params
 	rate     float64
-	interval int // see unitInfo
+	depth    int // see unitInfo
+	interval int // the same
 }
 
 func newH265() *h265 { return &h265{sets: paramSets{sequence: h26x.H265SPS, video: h26x.H265VPS}} }
@@ -132,13 +133,14 @@ func (h *h265) slice(kind uint8, b []byte) meaning {
 	}
 	h.params = h.sets.at(media.H265, pps, h.random)
 	if h.params != nil {
-		h.rate = h.sps[pps.ref].FrameRate
+		sps := &h.sps[pps.ref]
+		h.rate, h.depth = sps.FrameRate, sps.Reorder.Depth
 	}
 	return picture
 }
 
 func (h *h265) close() unitInfo {
-	u := unitInfo{params: h.params, rate: h.rate, interval: h.interval, random: h.picture && h.random, closed: h.closed}
+	u := unitInfo{params: h.params, rate: h.rate, depth: h.depth, interval: h.interval, random: h.picture && h.random, closed: h.closed}
 	h.h265Unit = h265Unit{}
 	return u
 }

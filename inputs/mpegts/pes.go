@@ -6,6 +6,7 @@ import "encoding/binary"
 type stamp struct {
 	pts, dts int64
 	valid    bool
+	both     bool // dts was told, and is not just that of pts
 }
 
 // pesHeader is what is used of a PES header (ISO/IEC 13818-1 2.4.3.6).
@@ -56,7 +57,7 @@ func parsePES(b []byte) (h pesHeader, n, state int) {
 			h.dts = h.pts
 			h.valid = b[9]&b[11]&b[13]&1 == 1
 		case flags == 3 && n >= 19:
-			h.pts, h.dts = timestamp(b[9:]), timestamp(b[14:])
+			h.pts, h.dts, h.both = timestamp(b[9:]), timestamp(b[14:]), true
 			h.valid = b[9]&b[11]&b[13]&b[14]&b[16]&b[18]&1 == 1
 		case flags != 0:
 			return h, 0, pesBad

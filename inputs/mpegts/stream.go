@@ -91,6 +91,7 @@ type stream struct {
 	left  int    // bytes of payload still to come, -1: up to the next PES
 
 	timing
+	order reorder // of a video's pictures
 	ready bool    // a decoder could start
 	track int     // in the running epoch, -1: not in it
 	given *params // those of the running epoch

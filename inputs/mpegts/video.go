@@ -96,6 +96,7 @@ type unitInfo struct {
 	closed bool    // see unit
 	params *params // of the last random access point; nil: there was none, or not known
 	rate   float64 // pictures per second, 0: not known
+	depth  int     // so many pictures may precede one in decoding order and follow it in output order, as far as known
 	// interval is the longest distance of key frames in pictures, where the unit holds the options of an encoder that
 	// also cuts at scene changes; 0: not known.
 	interval int
@@ -352,7 +353,7 @@ func (v *video) give(n int) error {
 		return nil
 	}
 	u := unit{s: v.s, params: info.params, random: info.random, closed: info.closed, join: v.join, came: v.came, payload: v.out}
-	return v.s.stamped(&u, t, ok, info.rate)
+	return v.s.stamped(&u, t, ok, &info)
 }
 
 // compact removes what was given on from what is gathered.

@@ -3,6 +3,7 @@ package h26x
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/h264"
 )
@@ -40,6 +41,7 @@ type H264SPSInfo struct {
 	Interlaced    bool    // frame_mbs_only_flag is 0: fields or field macroblocks may occur
 	FrameNumBits  int     // length of frame_num in slice headers
 	ColourPlanes  bool    // separate_colour_plane_flag: slice headers have colour_plane_id
+	Reorder       Reorder // how output order may differ from decoding order
 	Transfer      uint8   // transfer_characteristics (ITU-T H.273 table 3), 0 where it is not told
 }
 
@@ -84,8 +86,46 @@ func ParseH264SPS(nal []byte) (H264SPSInfo, error) {
 		ID: int(s.ID), Profile: s.ProfileIdc, Constraints: nal[2], Level: s.LevelIdc,
 		Width: int(width), Height: int(height), FrameRate: frameRate(s.FPS()),
 		Interlaced: !s.FrameMbsOnlyFlag, FrameNumBits: int(s.Log2MaxFrameNumMinus4) + 4,
-		ColourPlanes: s.SeparateColourPlaneFlag, Transfer: transfer,
+		ColourPlanes: s.SeparateColourPlaneFlag, Transfer: transfer, Reorder: h264Reorder(&s, nal[2]),
 	}, nil
+}
+
+// Reorder says how many pictures may precede one in decoding order and follow it in output order.
+type Reorder struct {
+	Depth int  // at most so many, 0 to MaxReorder
+	Told  bool // the sequence says so; else Depth is what the decoded picture buffer has room for
+}
+
+// MaxReorder bounds Reorder.Depth.
+const MaxReorder = 16
+
+// h264Reorder is max_num_reorder_frames (ITU-T H.264 E.2.1), or what it is inferred to be.
+func h264Reorder(s *h264.SPS, constraints uint8) Reorder {
+	intraOnly := constraints&0x10 != 0 && slices.Contains([]uint8{44, 86, 100, 110, 122, 244}, s.ProfileIdc)
+	switch {
+	case s.ProfileIdc == 66 || s.PicOrderCntType == 2 || intraOnly:
+		return Reorder{Told: true}
+	case s.VUI != nil && s.VUI.BitstreamRestriction != nil:
+		return Reorder{Depth: int(min(s.VUI.BitstreamRestriction.MaxNumReorderFrames, MaxReorder)), Told: true}
+	}
+	size := (s.PicWidthInMbsMinus1 + 1) * (s.PicHeightInMapUnitsMinus1 + 1)
+	if !s.FrameMbsOnlyFlag {
+		size *= 2
+	}
+	return Reorder{Depth: int(min(maxDpbMbs(s.LevelIdc)/size, MaxReorder))}
+}
+
+// maxDpbMbs is the decoded picture buffer of a level in macroblocks (ITU-T H.264 table A-1).
+func maxDpbMbs(level uint8) uint32 {
+	for _, l := range []struct {
+		to  uint8
+		mbs uint32
+	}{{10, 396}, {11, 900}, {20, 2376}, {21, 4752}, {30, 8100}, {31, 18000}, {32, 20480}, {41, 32768}, {42, 34816}, {50, 110400}, {52, 184320}} {
+		if level <= l.to {
+			return l.mbs
+		}
+	}
+	return 696320
 }
 
 // frameRate turns what no display does into 0; a time scale is told freely.
@@ -114,6 +154,7 @@ func ParseH264PPS(nal []byte) (pps, sps int, err error) {
 type H264SliceHead struct {
 	FirstMB uint32
 	Intra   bool // slice_type I or SI
+	B       bool // slice_type B
 	PPS     int  // 0 to 255
 	rest    Reader
 }
@@ -126,7 +167,7 @@ func ParseH264Slice(nal []byte) (h H264SliceHead, ok bool) {
 	r := NewReader(nal[1:])
 	h.FirstMB = r.UE()
 	t := r.UE() % 5
-	h.Intra = t == 2 || t == 4
+	h.Intra, h.B = t == 2 || t == 4, t == 1
 	pps := r.UE()
 	h.PPS = int(pps)
 	h.rest = r

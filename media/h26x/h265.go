@@ -36,6 +36,7 @@ type H265SPSInfo struct {
 	Width, Height int     // of the cropped picture, pixels
 	FrameRate     float64 // pictures per second, 0 where it is not told
 	Interlaced    bool    // pictures are fields, or the source is said to be interlaced
+	Reorder       Reorder // how output order may differ from decoding order
 	Transfer      uint8   // transfer_characteristics (ITU-T H.273 table 3), 0 where it is not told
 }
 
@@ -93,7 +94,29 @@ func h265Head(nal []byte) (i H265SPSInfo, err error) {
 		return i, ErrParameterSet
 	}
 	i.ID, i.Width, i.Height = int(id), int(width), int(height)
+	i.Reorder = h265Reorder(&r, layers)
 	return i, nil
+}
+
+// h265Reorder reads on to sps_max_num_reorder_pics of the highest sub-layer.
+func h265Reorder(r *Reader, layers int) Reorder {
+	r.UE()            // bit_depth_luma_minus8
+	r.UE()            // bit_depth_chroma_minus8
+	r.UE()            // log2_max_pic_order_cnt_lsb_minus4
+	n := 1            // how many sub-layers are told
+	if r.Bit() == 1 { // sps_sub_layer_ordering_info_present_flag
+		n += layers
+	}
+	depth := uint32(0)
+	for range n {
+		r.UE() // sps_max_dec_pic_buffering_minus1
+		depth = r.UE()
+		r.UE() // sps_max_latency_increase_plus1
+	}
+	if r.Err() || depth > MaxReorder {
+		return Reorder{Depth: MaxReorder} // no decoded picture buffer has room for more
+	}
+	return Reorder{Depth: int(depth), Told: true}
 }
 
 // skipSubLayers passes over the sub-layers of profile_tier_level (ITU-T H.265 7.3.3).

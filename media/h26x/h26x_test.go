@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"testing"
 
+	"github.com/bluenviron/mediacommon/v2/pkg/codecs/h264"
 	"github.com/stretchr/testify/require"
 )
 
@@ -41,9 +42,9 @@ func TestH264SPS(t *testing.T) {
 		name, nal string
 		want      H264SPSInfo
 	}{
-		{"high", "6764000cacd941419f9f011000000300100000030320f1429960", H264SPSInfo{Profile: 100, Level: 12, Width: 320, Height: 180, FrameRate: 25, FrameNumBits: 4}},
-		{"fields", "674d4015eca0a19f93011000000300100000030321f1429960", H264SPSInfo{Profile: 77, Constraints: 0x40, Level: 21, Width: 320, Height: 180, FrameRate: 25, FrameNumBits: 4, Interlaced: true}},
-		{"baseline", "6742c00cda05067e7c0440000003004000000c83c50aa8", H264SPSInfo{Profile: 66, Constraints: 0xC0, Level: 12, Width: 320, Height: 180, FrameRate: 25, FrameNumBits: 4}},
+		{"high", "6764000cacd941419f9f011000000300100000030320f1429960", H264SPSInfo{Profile: 100, Level: 12, Width: 320, Height: 180, FrameRate: 25, FrameNumBits: 4, Reorder: Reorder{2, true}}},
+		{"fields", "674d4015eca0a19f93011000000300100000030321f1429960", H264SPSInfo{Profile: 77, Constraints: 0x40, Level: 21, Width: 320, Height: 180, FrameRate: 25, FrameNumBits: 4, Interlaced: true, Reorder: Reorder{2, true}}},
+		{"baseline", "6742c00cda05067e7c0440000003004000000c83c50aa8", H264SPSInfo{Profile: 66, Constraints: 0xC0, Level: 12, Width: 320, Height: 180, FrameRate: 25, FrameNumBits: 4, Reorder: Reorder{0, true}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got, err := ParseH264SPS(unhex(t, c.nal))
@@ -55,6 +56,28 @@ func TestH264SPS(t *testing.T) {
 		_, err := ParseH264SPS(unhex(t, nal))
 		require.ErrorIs(t, err, ErrParameterSet, nal)
 	}
+}
+
+// TestReorder: what is told of the order of pictures, and what the level leaves room for where nothing is.
+func TestReorder(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		sps  h264.SPS
+		want Reorder
+	}{
+		{"main, not told", h264.SPS{ProfileIdc: 77, LevelIdc: 30, FrameMbsOnlyFlag: true, PicWidthInMbsMinus1: 44, PicHeightInMapUnitsMinus1: 35}, Reorder{5, false}},
+		{"1080p at level 4", h264.SPS{ProfileIdc: 100, LevelIdc: 40, FrameMbsOnlyFlag: true, PicWidthInMbsMinus1: 119, PicHeightInMapUnitsMinus1: 67}, Reorder{4, false}},
+		{"1080i at level 4", h264.SPS{ProfileIdc: 100, LevelIdc: 40, PicWidthInMbsMinus1: 119, PicHeightInMapUnitsMinus1: 33}, Reorder{4, false}},
+		{"small", h264.SPS{ProfileIdc: 100, LevelIdc: 62, FrameMbsOnlyFlag: true}, Reorder{MaxReorder, false}},
+		{"larger than its level", h264.SPS{ProfileIdc: 100, LevelIdc: 10, FrameMbsOnlyFlag: true, PicWidthInMbsMinus1: 119, PicHeightInMapUnitsMinus1: 67}, Reorder{0, false}},
+		{"baseline", h264.SPS{ProfileIdc: 66, LevelIdc: 30}, Reorder{0, true}},
+		{"in output order", h264.SPS{ProfileIdc: 77, LevelIdc: 30, PicOrderCntType: 2}, Reorder{0, true}},
+		{"told", h264.SPS{ProfileIdc: 77, LevelIdc: 30, VUI: &h264.SPS_VUI{BitstreamRestriction: &h264.SPS_BitstreamRestriction{MaxNumReorderFrames: 3}}}, Reorder{3, true}},
+		{"a lie", h264.SPS{ProfileIdc: 77, LevelIdc: 30, VUI: &h264.SPS_VUI{BitstreamRestriction: &h264.SPS_BitstreamRestriction{MaxNumReorderFrames: 1 << 31}}}, Reorder{MaxReorder, true}},
+	} {
+		require.Equal(t, c.want, h264Reorder(&c.sps, 0), c.name)
+	}
+	require.Equal(t, Reorder{0, true}, h264Reorder(&h264.SPS{ProfileIdc: 110, LevelIdc: 30}, 0x10), "nothing but intra pictures")
 }
 
 func TestH264PPS(t *testing.T) {
@@ -84,6 +107,7 @@ func TestH265SPS(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, H265SPSInfo{
 		Profile: 1, Compatibility: 0x60000000, Constraints: [6]byte{0x90}, Level: 60, Width: 320, Height: 180, FrameRate: 25,
+		Reorder: Reorder{2, true},
 	}, got)
 	for _, nal := range []string{"", "4201", "4001" + spsH265[4:], spsH265[:30], spsH265[:2] + "01ffffffffffffffffffffffffffffffffffff"} {
 		_, err := ParseH265SPS(unhex(t, nal))
@@ -102,6 +126,8 @@ func FuzzParameterSets(f *testing.F) {
 			require.Positive(t, i.Height)
 			require.LessOrEqual(t, max(i.Width, i.Height), MaxSize)
 			require.LessOrEqual(t, i.FrameNumBits, 16)
+			require.LessOrEqual(t, i.Reorder.Depth, MaxReorder)
+			require.GreaterOrEqual(t, i.Reorder.Depth, 0)
 			if h, ok := ParseH264Slice(b); ok {
 				h.Field(&i)
 			}
@@ -110,6 +136,8 @@ func FuzzParameterSets(f *testing.F) {
 			require.Positive(t, i.Width)
 			require.Positive(t, i.Height)
 			require.LessOrEqual(t, max(i.Width, i.Height), MaxSize)
+			require.LessOrEqual(t, i.Reorder.Depth, MaxReorder)
+			require.GreaterOrEqual(t, i.Reorder.Depth, 0)
 		}
 		if pps, sps, err := ParseH264PPS(b); err == nil {
 			require.LessOrEqual(t, pps, 255)
