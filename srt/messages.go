@@ -107,6 +107,7 @@ type Handover struct {
 	ISN      uint32 `json:"isn"`       // the caller's initial sequence number
 	Version  uint32 `json:"version"`   // handshake version, 5
 	Cookie   uint32 `json:"cookie"`    // that the caller concluded with
+	StreamID []byte `json:"stream_id"` // as sent: the handshake of another of the peer's SRT sockets is not this caller's. nil allows any
 }
 
 // Configure tells an idle child what its connection is.

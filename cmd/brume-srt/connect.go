@@ -38,7 +38,7 @@ func (p *process) accept() (*libsrt.Conn, *libsrt.Listener, *ending) {
 	if err != nil {
 		return nil, nil, because(srt.FailInternal, err.Error())
 	}
-	l, err := libsrt.Listen(own, libsrt.Options{Passphrase: p.configure.Passphrase, Values: options(p.configure)})
+	l, err := libsrt.Listen(own, p.caller.StreamID, libsrt.Options{Passphrase: p.configure.Passphrase, Values: options(p.configure)})
 	if err != nil {
 		return nil, nil, because(srt.FailInternal, err.Error())
 	}

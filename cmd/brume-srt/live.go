@@ -64,6 +64,9 @@ func (p *process) live() *ending {
 	_ = p.control.Send(srt.MsgConnected, n)
 
 	in := &source{conn: c, listener: l, batch: libsrt.NewBatch(batchMessages), heard: time.Now()}
+	if l != nil {
+		in.refused = l.Refused()
+	}
 	g := p.granted
 	var kept inputsrt.Batch
 	switch {

@@ -47,7 +47,7 @@ func tryHandover() error {
 	if err := libsrt.Startup(libsrt.LogWarning); err != nil {
 		return err
 	}
-	l, err := libsrt.Listen(own, libsrt.Options{})
+	l, err := libsrt.Listen(own, nil, libsrt.Options{})
 	if err != nil {
 		return err
 	}

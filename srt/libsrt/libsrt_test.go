@@ -47,7 +47,7 @@ func udpPair(t testing.TB) (a, b int) {
 func dial(t testing.TB, listen, call Options) (l *Listener, accepted, caller *Conn, err error) {
 	t.Helper()
 	a, b := udpPair(t)
-	l, err = Listen(a, listen)
+	l, err = Listen(a, nil, listen)
 	require.NoError(t, err)
 	t.Cleanup(l.Close)
 	caller, err = Connect(b, call)
@@ -329,7 +329,7 @@ func TestASecondCallerIsRefused(t *testing.T) {
 	a, b := udpPair(t)
 	spare, err := unix.FcntlInt(uintptr(b), unix.F_DUPFD_CLOEXEC, 0)
 	require.NoError(t, err)
-	l, err := Listen(a, fast())
+	l, err := Listen(a, nil, fast())
 	require.NoError(t, err)
 	defer l.Close()
 	first, err := Connect(b, fast())
@@ -349,9 +349,86 @@ func TestASecondCallerIsRefused(t *testing.T) {
 	require.Nil(t, none)
 }
 
+// TestOnlyTheCallerThatIsWaitedFor: a peer may have several SRT sockets behind one port, and the handshake of another one may
+// be the first to come.
+func TestOnlyTheCallerThatIsWaitedFor(t *testing.T) {
+	for _, id := range []string{"publish:live", "", strings.Repeat("x", 512), "\xff\xfe'\"%s", "with\x00zero"} {
+		a, b := udpPair(t)
+		spare, err := unix.FcntlInt(uintptr(b), unix.F_DUPFD_CLOEXEC, 0)
+		require.NoError(t, err)
+		l, err := Listen(a, []byte(id), fast())
+		require.NoError(t, err)
+		defer l.Close()
+		other := fast()
+		other.StreamID = "read:other"
+		first, err := Connect(b, other)
+		require.NoError(t, err)
+		defer first.Close()
+		require.Eventually(t, func() bool { return l.Refused() > 0 }, 5*time.Second, 5*time.Millisecond)
+		require.Eventually(t, func() bool { return first.State() == Broken }, 5*time.Second, 5*time.Millisecond)
+		first.Close()
+		require.Zero(t, l.Handshakes())
+		right := fast()
+		right.StreamID = id
+		second, err := Connect(spare, right)
+		require.NoError(t, err)
+		defer second.Close()
+		accepted, err := l.Accept(5 * time.Second)
+		require.NoError(t, err)
+		require.NotNil(t, accepted, "%q", id)
+		defer accepted.Close()
+		require.Equal(t, 1, l.Handshakes())
+	}
+}
+
+// TestTheGateIsShutBeforeAccept: libsrt finishes handshakes by itself, whenever Accept is called, and the next one may come
+// as soon as Accept has taken the first from its queue.
+func TestTheGateIsShutBeforeAccept(t *testing.T) {
+	a, b := udpPair(t)
+	l, err := Listen(a, nil, fast())
+	require.NoError(t, err)
+	defer l.Close()
+	require.EqualValues(t, 0, l.gate.shut)
+	require.EqualValues(t, true, conclude(t, b, 1))
+	require.EqualValues(t, 1, l.gate.shut)
+	accepted, err := l.Accept(3 * time.Second)
+	require.NoError(t, err)
+	require.NotNil(t, accepted)
+	defer accepted.Close()
+	require.EqualValues(t, false, conclude(t, b, 2))
+	require.Equal(t, []int{1, 1}, []int{l.Handshakes(), l.Refused()})
+}
+
+// handshaken reports whether libsrt has let a caller in.
+type handshaken bool
+
+// conclude is a caller that knows handshakes only, with the number of its SRT socket.
+func conclude(t *testing.T, fd int, socket uint32) handshaken {
+	t.Helper()
+	require.NoError(t, unix.SetNonblock(fd, false))
+	exchange := func(h srt.Handshake) (reply srt.Handshake) {
+		h.Version, h.ISN, h.MTU, h.FlowWindow, h.SocketID = max(h.Version, 4), 1, 1500, 8192, socket
+		_, err := unix.Write(fd, h.Marshal())
+		require.NoError(t, err)
+		for b := make([]byte, 1500); ; {
+			n, err := unix.Read(fd, b)
+			require.NoError(t, err)
+			if reply.Unmarshal(b[:n]) == nil && reply.Dest == socket {
+				return reply
+			}
+		}
+	}
+	cookie := exchange(srt.Handshake{Extension: 2, Type: srt.TypeInduction}).Cookie
+	reply := exchange(srt.Handshake{
+		Version: 5, Extension: 1, Type: srt.TypeConclusion, Cookie: cookie,
+		Ext: srt.Extensions{HasHSREQ: true, SRTVersion: 0x010501, Flags: 0xbf, LatencyRcv: 20},
+	})
+	return reply.Type == srt.TypeConclusion
+}
+
 func TestNobodyComes(t *testing.T) {
 	a, _ := udpPair(t)
-	l, err := Listen(a, Options{})
+	l, err := Listen(a, nil, Options{})
 	require.NoError(t, err)
 	defer l.Close()
 	c, err := l.Accept(30 * time.Millisecond)
@@ -375,7 +452,7 @@ func TestWrongOptions(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			a, _ := udpPair(t)
-			_, err := Listen(a, c.options)
+			_, err := Listen(a, nil, c.options)
 			require.ErrorIs(t, err, c.want)
 			_, err = unix.FcntlInt(uintptr(a), unix.F_GETFD, 0)
 			require.ErrorIs(t, err, unix.EBADF, "the socket is left open")

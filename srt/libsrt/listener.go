@@ -7,6 +7,7 @@ package libsrt
 import "C"
 
 import (
+	"bytes"
 	"errors"
 	"time"
 	"unsafe"
@@ -25,12 +26,22 @@ type Listener struct {
 // Listen takes over a connected UDP socket: fd is libsrt's from now on, also after an error. Nothing that arrives
 // before Listen returns is answered, so that whoever made the socket keeps its queue empty, and the
 // caller is made to repeat itself after it; see Knock.
-func Listen(fd int, o Options) (*Listener, error) {
+//
+// One handshake is let in, that of the first caller with this stream id, whether it knows the passphrase or not: the peer's port may have
+// several SRT sockets. nil stands for any.
+func Listen(fd int, streamID []byte, o Options) (*Listener, error) {
 	s, err := newSocket(o)
 	if err != nil {
 		return nil, errors.Join(err, unix.Close(fd))
 	}
 	l := &Listener{socket: s, gate: (*C.brume_gate)(C.calloc(1, C.sizeof_brume_gate))}
+	if streamID != nil {
+		l.gate.named = 1
+		id, _, _ := bytes.Cut(streamID, []byte{0}) // libsrt gives it out as a string of C
+		for i, b := range id[:min(len(id), len(l.gate.id)-1)] {
+			l.gate.id[i] = C.char(b)
+		}
+	}
 	var code C.int
 	if C.brume_listen(C.SRTSOCKET(s.GetSocket()), C.int(fd), l.gate, &l.epoll, &code) != 0 {
 		s.Close()
@@ -49,9 +60,8 @@ func (l *Listener) Knock(datagram []byte, stale uint32) {
 // Repeats counts the handshakes that came with the stale cookie of Knock: the answer has not reached the caller.
 func (l *Listener) Repeats() int { return int(C.brume_knock_repeats()) }
 
-// Accept waits for the caller, up to a time of which milliseconds count. It returns nil if nobody came. After
-// the caller, whoever else comes is refused, but the listener answers on: a caller that lost the last
-// reply of its handshake asks again.
+// Accept waits for the caller, up to a time of which milliseconds count. It returns nil if nobody came. Whoever else
+// comes is refused, but the listener answers on: a caller that lost the last reply of its handshake asks again.
 func (l *Listener) Accept(wait time.Duration) (*Conn, error) {
 	var code C.int
 	s := C.brume_accept(C.SRTSOCKET(l.socket.GetSocket()), l.epoll, C.int(wait.Milliseconds()), &code)
@@ -61,12 +71,11 @@ func (l *Listener) Accept(wait time.Duration) (*Conn, error) {
 	case s == 0:
 		return nil, nil
 	}
-	C.brume_gate_shut(l.gate)
 	C.brume_knock_shut()
 	return newConn(s, nil)
 }
 
-// Handshakes counts the callers that finished their side of the handshake. One that is not
+// Handshakes counts the callers that were let in when they finished their side of the handshake, 1 at most. One that is not
 // then accepted failed libsrt's own checks: its passphrase, its version, its packet filter.
 func (l *Listener) Handshakes() int { return int(C.brume_gate_load(&l.gate.handshakes)) }
 
@@ -91,8 +100,8 @@ func RejectText(code int) string {
 	return C.GoString(C.srt_rejectreason_str(C.int(code)))
 }
 
-// Refused counts the callers that came after the accepted one, from the same address and port: it
-// has lost its connection and tries anew.
+// Refused counts the callers from the same address and port that were not let in. One that comes after the accepted one
+// may be the same, which has lost its connection and tries anew.
 func (l *Listener) Refused() int { return int(C.brume_gate_load(&l.gate.refused)) }
 
 // Close closes the listener and the socket that it took over, once its connection is closed too.

@@ -35,17 +35,19 @@ static int make_blocking(int fd)
 	return flags < 0 ? -1 : fcntl(fd, F_SETFL, flags & ~O_NONBLOCK);
 }
 
-// Runs on libsrt's receiving thread, before the handshake's extensions are looked at.
+// Runs on libsrt's receiving thread, before the passphrase is looked at, and once for a caller that is let in: the gate shuts here, since
+// another handshake may be the next datagram.
 static int on_caller(void *opaque, SRTSOCKET s, int version, const struct sockaddr *peer, const char *id)
 {
 	brume_gate *gate = opaque;
 	(void)version;
 	(void)peer;
-	(void)id;
-	__atomic_add_fetch(&gate->handshakes, 1, __ATOMIC_RELAXED);
-	if (!__atomic_load_n(&gate->shut, __ATOMIC_ACQUIRE))
+	int right = !gate->named || strcmp(id, gate->id) == 0;
+	if (right && !__atomic_exchange_n(&gate->shut, 1, __ATOMIC_ACQ_REL)) {
+		__atomic_add_fetch(&gate->handshakes, 1, __ATOMIC_RELEASE);
 		return 0;
-	__atomic_add_fetch(&gate->refused, 1, __ATOMIC_RELAXED);
+	}
+	__atomic_add_fetch(&gate->refused, 1, __ATOMIC_RELEASE);
 	srt_setrejectreason(s, SRT_REJ_BACKLOG);
 	return -1;
 }
@@ -53,11 +55,6 @@ static int on_caller(void *opaque, SRTSOCKET s, int version, const struct sockad
 int brume_gate_load(int32_t *field)
 {
 	return __atomic_load_n(field, __ATOMIC_ACQUIRE);
-}
-
-void brume_gate_shut(brume_gate *gate)
-{
-	__atomic_store_n(&gate->shut, 1, __ATOMIC_RELEASE);
 }
 
 // The epoll is subscribed before srt_listen: a connection that is queued already is not reported.

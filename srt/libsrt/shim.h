@@ -6,11 +6,13 @@
 #include <stdint.h>
 #include <srt/srt.h>
 
-// gate is what a listener's callback shares with Go.
+// gate is what a listener's callback shares with Go. It lets one caller in.
 typedef struct {
-	int32_t shut;       // refuse whoever comes
-	int32_t handshakes; // callers whose conclusion came through
-	int32_t refused;    // of them, those who found the gate shut
+	int32_t shut;       // that one has come
+	int32_t handshakes; // callers whose conclusion came through the gate
+	int32_t refused;    // callers who found it shut, or who are not the one that is waited for
+	int32_t named;      // only the caller with this stream id may come in
+	char id[513];       // ends in 0
 } brume_gate;
 
 // record is one message of a batch.
@@ -51,6 +53,5 @@ int brume_knock_repeats(void);
 void brume_knock_shut(void);
 
 int brume_gate_load(int32_t *field);
-void brume_gate_shut(brume_gate *gate);
 
 #endif

@@ -270,6 +270,7 @@ func (l *listener) handOver(p *port, key caller, a *attempt, child []*os.File, n
 	defer file.Close()
 	err = conn.Send(srt.MsgHandover, srt.Handover{
 		Peer: numbered(key.peer).String(), Local: a.local.String(), SocketID: key.socket, ISN: a.hs.ISN, Version: a.hs.Version, Cookie: a.hs.Cookie,
+		StreamID: []byte(a.hs.Ext.StreamID()),
 	}, file)
 	for _, f := range foreign {
 		l.core.stats.Foreign++

@@ -199,6 +199,7 @@ func TestHandOver(t *testing.T) {
 			require.NoError(t, concluded.Unmarshal(b))
 			require.Equal(t, srt.Handover{
 				Peer: c.conn.LocalAddr().String(), Local: c.conn.RemoteAddr().String(), SocketID: c.id, ISN: 9, Version: 5, Cookie: concluded.Cookie,
+				StreamID: []byte("live"),
 			}, h)
 			require.Len(t, files, 1)
 			defer files[0].Close()
