@@ -81,6 +81,11 @@ func FuzzModel(f *testing.F) {
 	f.Add(honest, int64(45000), 1)
 	f.Add(append(honest, 5, 0, 0, 0, 0, 0, 0, 0), int64(0), 6)
 	tracks := []media.Track{videoTrack, aacTrack, {Codec: media.SCTE35}, ac3Track, {Codec: media.H264, Config: []byte{1, 2}}}
+	splices := [][]byte{
+		insert(1, true, 90000, 180000, true), insert(1, true, 1<<33-1, 1<<33-1, false), insert(1, false, atOnce, 0, false), cancelInsert(1),
+		signal(0, segmentation(1, 0x34, 1<<40-1), segmentation(1, 0x10, 0)), signal(1<<32, segmentation(1, 0x35, 0)), signal(atOnce, segmentation(1, 0xffff, 0)),
+		make([]byte, 30),
+	}
 	f.Fuzz(func(t *testing.T, b []byte, partTarget int64, target int) {
 		var m model
 		h := header{targetDuration: min(max(target, 1), 600), partTarget: min(max(partTarget, 0), 600*90000), window: 60 * 90000}
@@ -90,7 +95,7 @@ func FuzzModel(f *testing.F) {
 					return nil, buffer.ErrOvertaken
 				}
 				return tracks, nil
-			}, func() ([]byte, error) { return make([]byte, e.Length), nil })
+			}, func() ([]byte, error) { return splices[(e.Length+i)%len(splices)], nil })
 			if i%64 == 63 {
 				m.prune(e.Seq / 4)
 				render(t, m.snapshot(h))

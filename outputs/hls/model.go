@@ -160,8 +160,11 @@ type model struct {
 // reset forgets all but what must not go back.
 func (m *model) reset() { *m = model{floor: m.floor, faults: m.faults + 1} }
 
-// lost drops the running segment, after entries that could not be read.
-func (m *model) lost() { m.running = nil }
+// lost drops the running segment and the date ranges, after entries that could not be read.
+func (m *model) lost() {
+	m.running = nil
+	m.ranges.lost()
+}
 
 // mark changes with all that shows.
 type mark struct {
@@ -210,6 +213,7 @@ func (m *model) add(e *buffer.Entry, tracks func(uint64) ([]media.Track, error),
 		s.endPart(e)
 		s.part, s.partFirst = e.Part, e.Seq
 	}
+	m.ranges.pass(e.Wall)
 	switch codec := m.running.epoch.tracks[e.Track].Codec; {
 	case codec.Kind() == media.Multiplex:
 		return nil // the same once more
@@ -322,13 +326,9 @@ func (m *model) prune(tail uint64) {
 	for len(m.segments) > 0 && m.segments[0].first < tail {
 		m.segments = m.segments[1:] // what snapshots share stays as it is
 	}
-	m.ranges.prune(tail)
-}
-
-// presented is the wall clock of an entry's presentation time, Unix nanoseconds.
-func presented(e *buffer.Entry) int64 {
-	offset := min(max(e.PTS-e.DTS, -math.MaxInt32), math.MaxInt32)
-	return e.Wall + int64(media.Duration(offset))
+	if len(m.segments) > 0 {
+		m.ranges.prune(m.segments[0].wall)
+	}
 }
 
 // add counts a packet in.

@@ -202,28 +202,6 @@ func TestEpochs(t *testing.T) {
 	require.Equal(t, 30, len(regexp.MustCompile("(?m)^seg-").FindAllString(text, -1)), "half of the window")
 }
 
-func TestDateRange(t *testing.T) {
-	f := newFeed(t, buffer.Options{})
-	f.begin(videoTrack, media.Track{Codec: media.SCTE35, PID: 500})
-	section := []byte{0xfc, 0x30, 0x11, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xf0, 0, 5, 0, 0, 1, 2, 3, 4}
-	null := append([]byte(nil), section...)
-	null[13] = 0
-	for n := range 100 {
-		if n == 45 {
-			f.packet(media.Packet{Track: 1, DTS: 45 * 3000, PTS: 45 * 3000, Payload: section}, 0)
-			f.packet(media.Packet{Track: 1, DTS: 45 * 3000, PTS: 45 * 3000, Payload: null}, 0)
-			f.packet(media.Packet{Track: 1, DTS: 45 * 3000, PTS: 45 * 3000, Payload: section[:5]}, 0)
-		}
-		f.synthetic(n, n+1)
-	}
-	s := f.stream(Options{})
-	text := fetch(t, s, "v0/index.m3u8")
-	require.Equal(t, 1, strings.Count(text, "DATERANGE"), text)
-	want := fmt.Sprintf(`#EXT-X-DATERANGE:ID="scte35-%d-45",START-DATE="%s",SCTE35-CMD=0x%x`+"\n", s.current().epoch.id, testStart.Add(1500*time.Millisecond).UTC().Format(timeFormat), section)
-	require.Contains(t, text, want)
-	require.Contains(t, fetch(t, s, "v0/index.m3u8?_HLS_skip=YES"), want)
-}
-
 func TestProgramDateTime(t *testing.T) {
 	f := newFeed(t, buffer.Options{})
 	f.begin(videoTrack)

@@ -3,6 +3,7 @@ package hls
 import (
 	"bytes"
 	"compress/gzip"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -200,6 +201,12 @@ func (g *segment) span(id string) *span {
 		return &g.spans[i]
 	}
 	return nil
+}
+
+// presented is the wall clock of an entry's presentation time, Unix nanoseconds.
+func presented(e *buffer.Entry) int64 {
+	offset := min(max(e.PTS-e.DTS, -math.MaxInt32), math.MaxInt32)
+	return e.Wall + int64(media.Duration(offset))
 }
 
 // pageKey names a playlist.
