@@ -289,7 +289,7 @@ func TestStreams(t *testing.T) {
 		Player: "http://127.0.0.1:8080/live.html", SRT: "srt://127.0.0.1:8889?streamid=live",
 	}, live.Links)
 	want := f.streams[1]
-	want.UptimeSeconds, want.Viewers, want.Links, want.Programs = live.UptimeSeconds, live.Viewers, live.Links, []Program{}
+	want.UptimeSeconds, want.Viewers, want.Links, want.Programs, want.LeftOut = live.UptimeSeconds, live.Viewers, live.Links, []Program{}, []LeftOut{}
 	require.Equal(t, want, live)
 
 	_, body := do(t, h, http.MethodGet, "/api/v1/streams/off")

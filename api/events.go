@@ -17,6 +17,7 @@ type EventType string
 const (
 	EventStarting       EventType = "stream.starting"       // a publisher is there; its tracks are not known yet
 	EventLive           EventType = "stream.live"           // media comes in
+	EventUnplayable     EventType = "stream.unplayable"     // nothing that the publisher sends can be played
 	EventOffline        EventType = "stream.offline"        // the publisher is gone; viewers are kept for a while
 	EventRemoved        EventType = "stream.removed"        // the stream is forgotten, and so are its viewers
 	EventLongGOP        EventType = "stream.long_gop"       // keyframes come too rarely for the stream's target duration
@@ -26,7 +27,7 @@ const (
 	EventCallerRefused  EventType = "caller.refused"        // one caller, or many of one kind
 	EventRestarted      EventType = "process.restarted"     // a process was started again after an end that nobody wanted
 	EventMissed         EventType = "events.missed"         // events before this one can't be told any more
-	eventTypes                    = 11
+	eventTypes                    = 12
 	eventRing                     = 1000 // events kept for clients that come back
 	eventQueue                    = 256  // events that wait for one client
 	maxEventSubscribers           = 64
@@ -34,15 +35,16 @@ const (
 
 // EventTypes are all of them.
 var EventTypes = [eventTypes]EventType{
-	EventStarting, EventLive, EventOffline, EventRemoved, EventLongGOP, EventConnecting, EventConnected, EventEnded, EventCallerRefused, EventRestarted, EventMissed,
+	EventStarting, EventLive, EventUnplayable, EventOffline, EventRemoved, EventLongGOP, EventConnecting, EventConnected, EventEnded, EventCallerRefused, EventRestarted, EventMissed,
 }
 
 // Event is something that has happened. Nothing in it is secret.
 type Event struct {
 	ID         string           `json:"id" doc:"For Last-Event-ID; its form means nothing" example:"2rjqwn8h3l5-17"`
 	Time       time.Time        `json:"time"`
-	Type       EventType        `json:"type" enum:"stream.starting,stream.live,stream.offline,stream.removed,stream.long_gop,connection.connecting,connection.connected,connection.ended,caller.refused,process.restarted,events.missed"`
+	Type       EventType        `json:"type" enum:"stream.starting,stream.live,stream.unplayable,stream.offline,stream.removed,stream.long_gop,connection.connecting,connection.connected,connection.ended,caller.refused,process.restarted,events.missed"`
 	Stream     string           `json:"stream,omitempty" doc:"Name of the stream that it is about" example:"live"`
+	Reason     string           `json:"reason,omitempty" doc:"Of stream.unplayable: why, in a sentence"`
 	Keyframes  *EventKeyframes  `json:"keyframes,omitempty" doc:"Of stream.long_gop"`
 	Connection *EventConnection `json:"connection,omitempty" doc:"Of connection events, and of a caller refused after it was accepted"`
 	End        *EventEnd        `json:"end,omitempty" doc:"Of connection.ended"`

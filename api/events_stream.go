@@ -19,7 +19,7 @@ const (
 )
 
 type eventsInput struct {
-	Types       []string `query:"types" enum:"stream.starting,stream.live,stream.offline,stream.removed,stream.long_gop,connection.connecting,connection.connected,connection.ended,caller.refused,process.restarted,events.missed" doc:"Only events of these types: with commas between them, or the parameter repeated"`
+	Types       []string `query:"types" enum:"stream.starting,stream.live,stream.unplayable,stream.offline,stream.removed,stream.long_gop,connection.connecting,connection.connected,connection.ended,caller.refused,process.restarted,events.missed" doc:"Only events of these types: with commas between them, or the parameter repeated"`
 	Stream      string   `query:"stream" doc:"Only events about this stream"`
 	LastEventID string   `header:"Last-Event-ID" doc:"Id of the last event that the client knows: it is told what came after. Browsers send it by themselves"`
 }

@@ -208,7 +208,7 @@ func finish(s *Stream, host string, info *Info) {
 	s.UptimeSeconds = since(s.LiveSince)
 	s.Viewers.Total = s.Viewers.SRT + s.Viewers.HLS
 	s.Links = links(s.Name, host, info)
-	s.Tracks, s.Programs = list(s.Tracks), list(s.Programs)
+	s.Tracks, s.Programs, s.LeftOut = list(s.Tracks), list(s.Programs), list(s.LeftOut)
 	for i := range s.Programs {
 		s.Programs[i].Streams = list(s.Programs[i].Streams)
 	}

@@ -62,7 +62,7 @@ func (e emitter) server(s *MetricsSnapshot) {
 	for i := range s.Streams {
 		states[s.Streams[i].State]++
 	}
-	for _, state := range []StreamState{StreamOffline, StreamStarting, StreamLive} {
+	for _, state := range []StreamState{StreamOffline, StreamStarting, StreamLive, StreamUnplayable} {
 		e.add(streamCount, float64(states[state]), string(state))
 	}
 	roles := map[Role]int{}

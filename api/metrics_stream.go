@@ -17,7 +17,8 @@ var (
 	streamPlayerViews  = counter("stream_player_views_total", "Player pages asked for.", "stream")
 	streamRaw          = gauge("stream_raw", "1 when the transport stream is kept as it came, else 0.", "stream")
 	streamPrograms     = gauge("stream_programs", "Programs of the transport stream that the publisher sends.", "stream")
-	streamIgnoredTrack = gauge("stream_ts_ignored_tracks", "PIDs of the last PMT whose codec is not understood.", "stream")
+	streamIgnoredTrack = gauge("stream_ts_ignored_tracks", "PIDs of the last PMT that are not taken, whatever they carry.", "stream")
+	streamLeftOut      = gauge("stream_left_out", "Elementary streams of the program that are not carried, by reason.", "stream", "reason")
 )
 
 // tsCounters are the totals of ts.Stats.
@@ -58,6 +59,13 @@ func (e emitter) stream(s *Stream) {
 	}
 	e.add(streamRaw, truth(s.Raw), s.Name)
 	e.add(streamPrograms, float64(len(s.Programs)), s.Name)
+	leftOut := map[ts.LeftOutReason]int{}
+	for i := range s.LeftOut {
+		leftOut[s.LeftOut[i].Reason]++
+	}
+	for _, reason := range ts.LeftOutReasons {
+		e.add(streamLeftOut, float64(leftOut[reason]), s.Name, string(reason))
+	}
 	if b := s.Buffer; b != nil {
 		e.add(streamBufferTime, b.Seconds, s.Name)
 		e.add(streamBufferBytes, float64(b.Bytes), s.Name)

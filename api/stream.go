@@ -13,15 +13,17 @@ type StreamState string
 // The states of a stream. One whose publisher is gone is offline at once, since nothing comes
 // in any more, even while its viewers are kept for the publisher to return: ResumeUntil tells that.
 const (
-	StreamOffline  StreamState = "offline"  // nobody publishes
-	StreamStarting StreamState = "starting" // a publisher is there, but its tracks are not known yet
-	StreamLive     StreamState = "live"     // media comes in
+	StreamOffline    StreamState = "offline"    // nobody publishes
+	StreamStarting   StreamState = "starting"   // a publisher is there, but its tracks are not known yet
+	StreamLive       StreamState = "live"       // media comes in
+	StreamUnplayable StreamState = "unplayable" // nothing that the publisher sends can be played
 )
 
 // Stream is one stream.
 type Stream struct {
 	Name          string      `json:"name" example:"live"`
-	State         StreamState `json:"state" enum:"offline,starting,live" doc:"live: media comes in; starting: a publisher is there, but its tracks are not known yet; offline: nobody publishes"`
+	State         StreamState `json:"state" enum:"offline,starting,live,unplayable" doc:"live: media comes in; starting: a publisher is there, but its tracks are not known yet; unplayable: nothing that the publisher sends can be played, reason and left_out say why; offline: nobody publishes"`
+	Reason        string      `json:"reason,omitempty" doc:"Why the stream is unplayable, in a sentence"`
 	WaitsFor      ts.Wait     `json:"waits_for,omitempty" enum:"tables,media,keyframe,parameters,video,audio" doc:"What a starting stream waits for. tables: PAT and PMT; media: audio or video; keyframe: a picture of the video to begin at; parameters: parameter sets of the video, which did not come with its keyframes; video, audio: that of which nothing comes"`
 	Locked        bool        `json:"locked" doc:"No new publishers and players are let in over SRT"`
 	Publisher     *Publisher  `json:"publisher,omitempty" doc:"Who publishes; absent when offline"`
@@ -33,6 +35,7 @@ type Stream struct {
 	Raw           bool        `json:"raw" doc:"The transport stream is kept as it came, and SRT viewers get exactly that"`
 	RawBitrate    uint64      `json:"raw_bitrate,omitempty" doc:"Measured bits per second of the transport stream as it came, where it is kept"`
 	Programs      []Program   `json:"programs" doc:"Programs of the transport stream that the present publisher sends, else the last; at most 64"`
+	LeftOut       []LeftOut   `json:"left_out" doc:"Elementary streams of the program that are not carried, in the order of its PMT; at most 64"`
 	Buffer        *Buffer     `json:"buffer,omitempty" doc:"The stream's buffer; absent when there is none"`
 	Viewers       Viewers     `json:"viewers"`
 	BytesIn       uint64      `json:"bytes_in" doc:"Payload bytes that came in since the buffer was made, of all publishers; in whole transport stream packets where these are kept (raw)"`
@@ -58,6 +61,15 @@ type Program struct {
 	PMTPID   uint16   `json:"pmt_pid" doc:"Packet identifier of the program's PMT"`
 	Selected bool     `json:"selected" doc:"The stream is made of it"`
 	Streams  []string `json:"streams" doc:"All streams that the publisher makes of it"`
+}
+
+// LeftOut is an elementary stream of a stream's program that is not carried.
+type LeftOut struct {
+	PID        uint16           `json:"pid" doc:"Packet identifier"`
+	StreamType uint8            `json:"stream_type" doc:"stream_type of the PMT"`
+	Type       string           `json:"type" doc:"What the PMT says that it is; unknown where that has no name here" example:"mpeg2video"`
+	Language   string           `json:"language,omitempty" doc:"Three letters of ISO 639-2" example:"eng"`
+	Reason     ts.LeftOutReason `json:"reason" enum:"type,pid,too_many,scrambled,silent,keyframe,parameters,unreadable" doc:"type: not supported; pid: its PID is reserved, or the PMT names it twice; too_many: more than can be carried; scrambled; silent: no packet has come; keyframe: no picture to begin at has come; parameters: its parameter sets have not come; unreadable: what comes is not what the PMT says"`
 }
 
 // Track is one track of a stream.

@@ -156,6 +156,8 @@ func (c *Controller) canDo(_ *caller, d *decision) {
 	switch {
 	case d.role == srt.RolePlay && !s.playable():
 		d.refuse(causeNoPublisher, "nobody publishes the stream "+d.stream)
+	case d.role == srt.RolePlay && s.unplayable():
+		d.refuse(causeUnplayable, s.lacks())
 	case d.role == srt.RolePublish && s.taken(time.Now()):
 		d.refuse(causeConflict, "the stream "+d.stream+" has a publisher already")
 	case d.role == srt.RolePublish:

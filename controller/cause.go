@@ -18,6 +18,7 @@ const (
 	causeBadSecret   cause = "bad_secret"        // wrong passphrase
 	causeNoPublisher cause = "no_publisher"      // nobody publishes the stream
 	causeConflict    cause = "conflict"          // somebody publishes it already
+	causeUnplayable  cause = "unplayable"        // nothing that its publisher sends can be played
 	causeConnections cause = "limit_connections" // limits.connections
 	causePerAddress  cause = "limit_address"     // limits.per_address
 	causePerStream   cause = "limit_stream"      // limits.per_stream
@@ -43,7 +44,7 @@ var codes = map[cause]int{
 	causePerAddress: srt.RejectOverload, causePerStream: srt.RejectOverload, causeNoProcess: srt.RejectOverload,
 	causeBuffer: srt.RejectOverload, causeEnded: srt.RejectUnavailable, causeStopping: srt.RejectUnavailable,
 	causeBadHandshake: srt.RejectBadRequest, causeVersion: srt.RejectVersion, causeBufferMode: srt.RejectMessageAPI,
-	causeFileMode: srt.RejectCongestion, causeGroup: srt.RejectGroup,
+	causeFileMode: srt.RejectCongestion, causeGroup: srt.RejectGroup, causeUnplayable: srt.RejectUnsupported,
 }
 
 func (c cause) code() int { return codes[c] }

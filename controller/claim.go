@@ -24,6 +24,8 @@ func (c *Controller) directed(conn *connection, role srt.Role) {
 	case role == srt.RolePlay && c.streams[conn.Stream].holder() == nil:
 		// A viewer that is early, or a publisher whose encoder is still starting: it may show more.
 		c.demand(conn.Stream, time.Now())
+	case role == srt.RolePlay && c.streams[conn.Stream].unplayable():
+		c.turnAway(conn, causeUnplayable, c.streams[conn.Stream].lacks())
 	case conn.Only != srt.RoleUnknown && conn.Only != role:
 		c.turnAway(conn, causeForbidden, "it may "+roleName(conn.Only)+" the stream only, by the access entries or the stream's passphrases")
 	case role == srt.RolePublish:

@@ -187,6 +187,8 @@ func (c *Controller) heardConnection(p *process, m control.Message) error {
 		conn.judged(time.Now())
 	case srt.MsgPrograms:
 		return c.heardPrograms(conn, m)
+	case srt.MsgLeftOut:
+		return c.heardLeftOut(p, m)
 	case srt.MsgAlive: // that it was heard is all
 	case srt.MsgFailed:
 		var failed srt.Failed

@@ -6,11 +6,18 @@ import (
 	"brume/srt"
 )
 
-// state is what the API says of a stream.
+// state is what the API says of a stream. What ends each:
+//
+//	offline     a publisher is connected: starting
+//	starting    its media comes in: live; nothing of it can be played: unplayable; it is gone: offline
+//	live        nothing that still comes can be played: unplayable; it is gone: offline
+//	unplayable  something that can be played comes: starting, and live; it is gone: offline
 func (s *stream) state() api.StreamState {
 	switch {
 	case s.publisher == nil:
 		return api.StreamOffline
+	case s.unplayable():
+		return api.StreamUnplayable
 	case s.info.State == buffer.Live:
 		return api.StreamLive
 	default:
@@ -19,14 +26,18 @@ func (s *stream) state() api.StreamState {
 }
 
 var stateEvents = map[api.StreamState]api.EventType{
-	api.StreamStarting: api.EventStarting, api.StreamLive: api.EventLive, api.StreamOffline: api.EventOffline,
+	api.StreamStarting: api.EventStarting, api.StreamLive: api.EventLive, api.StreamOffline: api.EventOffline, api.StreamUnplayable: api.EventUnplayable,
 }
 
 // tellStream tells the state of a stream once it is another.
 func (c *Controller) tellStream(s *stream) {
 	if state := s.state(); state != s.told {
 		s.told = state
-		c.events.Emit(&api.Event{Type: stateEvents[state], Stream: s.Stream})
+		e := api.Event{Type: stateEvents[state], Stream: s.Stream}
+		if state == api.StreamUnplayable {
+			e.Reason = s.lacks()
+		}
+		c.events.Emit(&e)
 	}
 }
 

@@ -44,15 +44,24 @@ func (c *Controller) tellSource(p *process, source httpd.Source) {
 func (c *Controller) tellAllStreams(p *process) {
 	for _, s := range c.streams {
 		c.sendHTTP(p, func() error {
-			return p.ctl.Send(httpd.MsgStream, httpd.Stream{Name: s.Stream, ID: s.ID}, s.ro)
+			return p.ctl.Send(httpd.MsgStream, s.forHTTP(), s.ro)
 		})
 	}
+}
+
+// forHTTP is what the http process is told of a stream.
+func (s *stream) forHTTP() httpd.Stream {
+	m := httpd.Stream{Name: s.Stream, ID: s.ID}
+	if s.publisher != nil && s.leftOut.nothing {
+		m.Unplayable = s.lacks()
+	}
+	return m
 }
 
 func (c *Controller) tellHTTP(s *stream) {
 	if p := c.single(roleHTTP); p != nil {
 		c.sendHTTP(p, func() error {
-			return p.ctl.Send(httpd.MsgStream, httpd.Stream{Name: s.Stream, ID: s.ID}, s.ro)
+			return p.ctl.Send(httpd.MsgStream, s.forHTTP(), s.ro)
 		})
 	}
 }

@@ -48,7 +48,8 @@ type stream struct {
 	raw      int           // track of the transport stream as it came in that epoch, -1: it has none
 	programs []api.Program // of the transport stream that the present publisher sends, else the last
 	waits    ts.Wait       // what the publisher's process says that it waits for before the stream is live
-	bytesOut uint64        // of connections that have ended
+	leftOut  leftOut
+	bytesOut uint64 // of connections that have ended
 	web      httpd.StreamStats
 	told     api.StreamState // the last event said
 	longGOP  int             // the keyframe distance that was told last because it is too long, seconds
@@ -112,6 +113,8 @@ func (c *Controller) occupy(conn *connection, name string) (*stream, error) {
 		}
 	}
 	s.publisher, s.waits = conn, ts.WaitTables
+	c.setLeftOut(s, &srt.LeftOut{})
+	s.leftOut = leftOut{} // what is left out of the next publisher's stream is said anew
 	s.gone = time.Time{}
 	s.moved = time.Now()
 	s.health = nil // of the publisher before
@@ -179,6 +182,7 @@ func (c *Controller) publisherLeft(s *stream) {
 	if s.reader == nil {
 		return // it has been removed meanwhile
 	}
+	c.setLeftOut(s, &srt.LeftOut{})
 	now := time.Now()
 	s.gone = now
 	if err := s.closeEpoch(now, false); err != nil {

@@ -152,6 +152,7 @@ func (s *stream) view() api.Stream {
 		v.Tracks[i].Bitrate = s.rates.bitrate(v.Tracks[i].ID)
 	}
 	v.Raw, v.Programs = s.raw >= 0, slices.Clone(s.programs)
+	v.LeftOut = slices.Clone(s.leftOut.list)
 	if v.Raw {
 		v.RawBitrate = s.rates.bitrate(s.raw)
 	}
@@ -165,6 +166,8 @@ func (s *stream) view() api.Stream {
 			v.LiveSince = s.Live
 		case api.StreamStarting:
 			v.WaitsFor = s.waits
+		case api.StreamUnplayable:
+			v.Reason = s.lacks()
 		}
 	} else if s.over.IsZero() && !s.gone.IsZero() {
 		until := s.gone.Add(time.Duration(s.cfg.Resume))

@@ -47,6 +47,7 @@ const (
 	MsgAlive     = "alive"     // once a second while it calls or waits for its caller
 	MsgFailed    = "failed"    // Failed: why it ends
 	MsgPrograms  = "programs"  // Programs: what the transport stream of a publisher holds
+	MsgLeftOut   = "left-out"  // LeftOut: what of a program that is taken is not carried
 )
 
 // Request asks the controller about a caller whose address is proven.

@@ -1,7 +1,9 @@
 package srt
 
 import (
+	"slices"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"brume/media/ts"
@@ -43,6 +45,25 @@ type Programs struct {
 	Taken []uint16  `json:"taken"` // program numbers, 0 for none yet: of the named stream, then of Feed.Mapped in its order
 	// Waits is what they wait for before their streams have media, in the order of Taken; empty: nothing.
 	Waits []ts.Wait `json:"waits,omitempty"`
+}
+
+// LeftOut tells what of a program that is taken is not carried.
+type LeftOut struct {
+	Of      int          `json:"of"`                // which of Programs.Taken
+	Nothing bool         `json:"nothing,omitempty"` // it has nothing that can be played
+	List    []ts.LeftOut `json:"list"`
+}
+
+// Bound makes what a process said fit: no more entries than an honest one sends, and only words that are known.
+func (l *LeftOut) Bound() {
+	l.List = slices.DeleteFunc(l.List[:min(len(l.List), ts.MaxLeftOut)], func(e ts.LeftOut) bool {
+		return e.PID >= ts.PIDs || !ts.IsElementName(e.Type) || !e.Reason.Known() || !isLanguage(e.Language)
+	})
+}
+
+// isLanguage reports whether s has the form of what ts.Descriptors.Language returns.
+func isLanguage(s string) bool {
+	return s == "" || len(s) == 3 && !strings.ContainsFunc(s, func(r rune) bool { return r < 'a' || r > 'z' })
 }
 
 // Program is a program of a transport stream.

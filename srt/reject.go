@@ -18,6 +18,7 @@ const (
 	RejectNotFound     = 1404 // no such stream
 	RejectBadMode      = 1405 // the port or stream does not serve that mode
 	RejectConflict     = 1409 // the stream has a publisher
+	RejectUnsupported  = 1415 // the stream has nothing that can be played
 	RejectLocked       = 1423 // the stream is not open now
 	RejectUnavailable  = 1503 // shutting down
 )
@@ -35,7 +36,7 @@ func RejectionType(code int) HandshakeType {
 func CodeName(code int) string {
 	switch code {
 	case RejectVersion, RejectBadSecret, RejectUnsecure, RejectMessageAPI, RejectCongestion, RejectGroup, RejectBadRequest, RejectUnauthorized, RejectOverload,
-		RejectForbidden, RejectNotFound, RejectBadMode, RejectConflict, RejectLocked, RejectUnavailable:
+		RejectForbidden, RejectNotFound, RejectBadMode, RejectConflict, RejectUnsupported, RejectLocked, RejectUnavailable:
 		return strconv.Itoa(code)
 	}
 	return "other"
@@ -58,6 +59,8 @@ func RejectText(code int) string {
 		return "the peer does not serve that mode"
 	case RejectConflict:
 		return "the peer has a publisher for that stream already"
+	case RejectUnsupported:
+		return "the peer's stream has nothing that can be played"
 	case RejectLocked:
 		return "the peer's stream is not open now"
 	case RejectUnavailable:

@@ -49,15 +49,22 @@ func programOf(s string) inputsrt.Program {
 	return inputsrt.Program{Service: s}
 }
 
-// tellPrograms tells the controller which programs there are, and the operator which are not, when that has changed or
-// when a new controller asks.
+// tellPrograms tells the controller which programs there are and what of them is carried, and the operator which are not
+// there, when that has changed or when a new controller asks.
 func (r *reporter) tellPrograms(p *process, pub publisher, again bool) {
-	now := pub.Programs()
-	if now.Changes == r.programs.Changes && slices.Equal(now.Taken, r.programs.Taken) && !again {
+	now, before := pub.Programs(), r.programs
+	r.programs = now
+	for i, t := range now.Taken {
+		if again || i >= len(before.Taken) || t.Nothing != before.Taken[i].Nothing || !slices.Equal(t.LeftOut, before.Taken[i].LeftOut) {
+			_ = p.control.Send(srt.MsgLeftOut, srt.LeftOut{Of: i, Nothing: t.Nothing, List: t.LeftOut})
+		}
+	}
+	same := func(a, b inputsrt.Taken) bool {
+		return a.Number == b.Number && a.Missing == b.Missing && a.Waits == b.Waits
+	}
+	if now.Changes == before.Changes && slices.EqualFunc(now.Taken, before.Taken, same) && !again {
 		return
 	}
-	before := r.programs
-	r.programs = now
 	m := srt.Programs{}
 	for _, q := range now.List {
 		m.List = append(m.List, srt.Program{Number: q.Number, PMT: q.PMT, Name: q.Name, Provider: q.Provider})

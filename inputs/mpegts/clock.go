@@ -168,6 +168,7 @@ func (s *stream) stampedAudio(u *unit, t int64, timed bool, dur int64) error {
 // stampedData takes a unit of a data track, which never decides on the clock.
 func (s *stream) stampedData(u *unit, t stamp, ok bool) error {
 	d := s.d
+	s.use()
 	switch {
 	case ok && !d.haveRef:
 		d.unwrap(t.dts)
@@ -205,10 +206,13 @@ func (d *Demuxer) giveEarly() error {
 	return nil
 }
 
-// usable tells whether a decoder can take the unit: it, or one before it, is one to start at.
+// usable reports whether a decoder can take the unit: it, or one before it, is one to start at.
 func (s *stream) usable(u *unit) bool {
 	s.lastParams = u.params
 	s.ready = s.ready || u.random
+	if s.ready {
+		s.use()
+	}
 	return s.ready
 }
 

@@ -54,6 +54,7 @@ type Demuxer struct {
 	joined bool   // there was one
 
 	streams []*stream // of the PMT, in its order
+	left    leftOut
 	clock
 	gate
 }
@@ -81,6 +82,7 @@ func NewDemuxer(sink media.Sink, o Options) *Demuxer {
 // Write takes the next bytes, cut anywhere. Its only errors are those of the sink.
 func (d *Demuxer) Write(b []byte) error {
 	d.stats.Bytes += uint64(len(b))
+	d.reckon()
 	if err := d.tick(); err != nil {
 		return err
 	}

@@ -86,7 +86,11 @@ func (d *Demuxer) packet(p *[ts.PacketSize]byte) error {
 	s.seen, s.again, s.jump = true, false, false
 	s.head, s.tail, s.stuffed = head, tail, stuffed
 	if head&scrambled != 0 {
-		d.stats.Scrambled++
+		if s.stream != nil {
+			s.stream.hide()
+		} else {
+			d.stats.Scrambled++
+		}
 		complete = complete || start && !lost
 		lost = true
 	}

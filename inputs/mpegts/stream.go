@@ -91,6 +91,7 @@ type stream struct {
 	left  int    // bytes of payload still to come, -1: up to the next PES
 
 	timing
+	usage
 	order reorder // of a video's pictures
 	ready bool    // a decoder could start
 	track int     // in the running epoch, -1: not in it
@@ -108,7 +109,7 @@ type stream struct {
 }
 
 func newStream(d *Demuxer, e element) *stream {
-	s := &stream{d: d, pid: e.pid, format: e.format, track: -1}
+	s := &stream{d: d, pid: e.pid, format: e.format, track: -1, usage: usage{since: d.now}}
 	switch e.codec {
 	case media.H264, media.H265:
 		s.parser = newVideo(s)
@@ -177,7 +178,7 @@ func (s *stream) takeHead(p []byte) error {
 	case pesBad:
 		s.d.stats.PESErrors++
 	case pesScrambled:
-		s.d.stats.Scrambled++
+		s.hide()
 	}
 	err := s.endPES(nil)
 	s.state = pesIdle

@@ -82,17 +82,7 @@ type element struct {
 
 // applyPMT makes the streams those of the table. A stream that stays keeps its state.
 func (d *Demuxer) applyPMT(m *ts.PMT) error {
-	var elements []element
-	d.stats.IgnoredTracks = 0
-	for e := range m.Elements() {
-		f, ok := classify(&e, m)
-		if !ok || !d.mayUse(e.PID, elements) {
-			d.stats.IgnoredTracks++
-			d.markKnown(e.PID)
-			continue
-		}
-		elements = append(elements, element{e.PID, f})
-	}
+	elements := d.takeElements(m)
 	changed := false
 	for _, s := range d.streams {
 		if !slices.ContainsFunc(elements, s.is) {
@@ -119,6 +109,7 @@ func (d *Demuxer) applyPMT(m *ts.PMT) error {
 		}
 		d.streams = append(d.streams, s)
 	}
+	d.nameStreams()
 	d.setPCR(m.PCRPID)
 	if changed {
 		d.expectEpoch()
@@ -126,16 +117,55 @@ func (d *Demuxer) applyPMT(m *ts.PMT) error {
 	return nil
 }
 
-// mayUse tells whether a PMT may name this PID for a stream: one that is free, and once only.
-func (d *Demuxer) mayUse(pid uint16, taken []element) bool {
-	if pid < 0x10 || pid == ts.PIDNull || len(taken) >= d.maxTracks {
-		return false
+// takeElements finds the elementary streams of a PMT that are taken, and notes why others are not.
+func (d *Demuxer) takeElements(m *ts.PMT) (elements []element) {
+	d.stats.IgnoredTracks = 0
+	d.left = leftOut{namedAt: d.now, list: d.left.list, nothing: d.left.nothing}
+	for e := range m.Elements() {
+		n := named{LeftOut: ts.LeftOut{PID: e.PID, StreamType: e.Type, Type: e.Name(), Language: e.Descriptors.Language()}}
+		f, ok := classify(&e, m)
+		if n.Reason = d.refusal(e.PID, elements); !ok {
+			n.Reason = ts.LeftOutType
+		}
+		d.left.named = append(d.left.named, n)
+		if n.Reason != "" {
+			d.stats.IgnoredTracks++
+			d.markKnown(e.PID)
+			continue
+		}
+		elements = append(elements, element{e.PID, f})
 	}
-	if slices.ContainsFunc(taken, func(e element) bool { return e.pid == pid }) {
-		return false
+	return elements
+}
+
+// nameStreams notes which streams were made of what the PMT names.
+func (d *Demuxer) nameStreams() {
+	for i := range d.left.named {
+		n := &d.left.named[i]
+		if n.Reason != "" {
+			continue
+		}
+		if at := slices.IndexFunc(d.streams, func(s *stream) bool { return s.pid == n.PID }); at >= 0 {
+			n.stream = d.streams[at]
+		} else {
+			n.Reason = ts.LeftOutTooMany
+		}
 	}
+}
+
+// refusal is why a PMT may not name this PID for a stream: it has to be free, and is named once only. It is empty for one
+// that is taken.
+func (d *Demuxer) refusal(pid uint16, taken []element) ts.LeftOutReason {
 	n := d.index[pid]
-	return n < slotFirst || d.slots[n].section == nil || d.slots[n].stream != nil
+	switch {
+	case pid < 0x10 || pid == ts.PIDNull,
+		slices.ContainsFunc(taken, func(e element) bool { return e.pid == pid }),
+		n >= slotFirst && d.slots[n].section != nil && d.slots[n].stream == nil:
+		return ts.LeftOutPID
+	case len(taken) >= d.maxTracks:
+		return ts.LeftOutTooMany
+	}
+	return ""
 }
 
 // addStream makes a stream for a PID of the PMT. It returns nil if there are too many PIDs.

@@ -40,11 +40,13 @@ type Programs struct {
 	Taken   []Taken          // by the Publisher itself, then by Options.Mapped in their order
 }
 
-// Taken is which program is taken.
+// Taken is which program is taken, and what of it is.
 type Taken struct {
-	Number  uint16  // 0: none yet
-	Missing bool    // the one that was asked for is not in the transport stream
-	Waits   ts.Wait // for what it waits before it can be written; empty while it is
+	Number  uint16       // 0: none yet
+	Missing bool         // the one that was asked for is not in the transport stream
+	Waits   ts.Wait      // for what it waits before it can be written; empty while it is
+	LeftOut []ts.LeftOut // what of it is not carried; not to be changed
+	Nothing bool         // it has nothing that can be played
 }
 
 // programs is what other goroutines see of them, under the publisher's mutex.
@@ -59,7 +61,7 @@ func (p *Publisher) notePrograms() {
 	if n := p.demux.Changes(); n != p.programs.changes {
 		p.programs.changes, p.programs.list = n, p.demux.Programs()
 	}
-	p.programs.taken = Taken{p.demux.Program(), p.demux.Missing(), p.demux.Waits()}
+	p.programs.taken = Taken{p.demux.Program(), p.demux.Missing(), p.demux.Waits(), p.demux.LeftOut(), p.demux.Nothing()}
 }
 
 // Programs may be called at any time, from any goroutine.

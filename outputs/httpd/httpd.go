@@ -53,6 +53,11 @@ type served struct {
 	hls    *hls.Stream
 	reader *buffer.Reader
 	views  counter
+
+	mu         sync.Mutex
+	unplayable string          // why there is nothing to play, empty while there is
+	playing    context.Context // over when there is nothing to play any more
+	over       context.CancelFunc
 }
 
 // Run serves until the control socket ends, ctx does, or the controller says so.
@@ -205,6 +210,7 @@ func (s *server) add(stream Stream, f *os.File) error {
 	old, n := s.streams[stream.Name], len(s.streams)
 	s.mu.RUnlock()
 	if old != nil && old.id == stream.ID {
+		old.setUnplayable(stream.Unplayable)
 		return nil
 	}
 	if old == nil && n >= MaxStreams {
@@ -215,6 +221,7 @@ func (s *server) add(stream Stream, f *os.File) error {
 		return err
 	}
 	next := &served{id: stream.ID, name: stream.Name, reader: reader, hls: hls.NewStream(stream.Name, reader, hls.Options{CacheFiles: s.most.cacheFiles})}
+	next.setUnplayable(stream.Unplayable)
 	s.mu.Lock()
 	s.streams[stream.Name] = next
 	s.mu.Unlock()

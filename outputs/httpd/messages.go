@@ -9,7 +9,7 @@ const (
 	// Controller to http.
 	MsgListen = "listen" // with listening TCP sockets: serve on these too; one whose address is served already is closed
 	MsgLimits = "limits" // Limits, in the place of those before
-	MsgStream = "stream" // Stream, with the read-only buffer; the same name and id again changes nothing, another id replaces
+	MsgStream = "stream" // Stream, with the read-only buffer; the same name and id again changes only whether it can be played, another id replaces
 	MsgRemove = "remove" // Remove: the stream is no more
 	MsgDemand = "demand" // Demand: whether streams begin when they are asked for
 	MsgSource = "source" // Source: the answer to a Wanted
@@ -61,6 +61,8 @@ type Limits struct {
 type Stream struct {
 	Name string `json:"name"` // media.ValidName
 	ID   uint64 `json:"id"`   // of this buffer, chosen by the controller; a new buffer has a new one
+	// Unplayable says in a sentence why there is nothing to play, as long as there isn't.
+	Unplayable string `json:"unplayable,omitempty"`
 }
 
 // Remove names a stream that is no more. An id that is not the one being served is ignored, so that a

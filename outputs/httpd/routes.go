@@ -110,7 +110,7 @@ func (s *server) serveHLS(a *answer, r *http.Request, p string) {
 		plain(a, http.StatusFound, "the playlist is index.m3u8")
 		return
 	}
-	one.hls.ServeHTTP(a, r, rest)
+	one.serve(a, r, rest)
 }
 
 func routeOf(k hls.Kind) Route {
