@@ -206,6 +206,10 @@ func (c *Controller) serve(ctx context.Context, stored guardian.Stored) error {
 			case guardian.MsgShutdown:
 				c.shutdown()
 				return nil
+			case guardian.MsgAlive:
+				if err := c.store.Alive(); err != nil {
+					c.log.Debug("the guardian does not hear that this controller lives", "error", err)
+				}
 			case guardian.MsgAdded:
 				c.addedTold(m)
 			case guardian.MsgExited:

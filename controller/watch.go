@@ -1,14 +1,13 @@
 package controller
 
 import (
-	"bytes"
-	"os"
 	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"brume/control"
+	"brume/guardian"
 )
 
 // The watch on connection processes judges them by what the kernel tells of them and by what the controller itself sees
@@ -149,14 +148,14 @@ func (p *process) media() (sum uint64) {
 
 // hung tells of a silent process whether it ought to have been heard: it does not wait for a processor.
 func (p *process) hung() bool {
-	return p.conn != nil && p.conn.Connected != nil && (p.use.share > busyShare || !runnable(p.PID))
+	return p.conn != nil && p.conn.Connected != nil && (p.use.share > busyShare || !guardian.Runnable(p.PID))
 }
 
 // stopped tells whether a signal has stopped the process.
 func (p *process) stopped() bool {
 	if !p.own {
 		// Of another's child only its status tells.
-		return state(procPath(p.PID, "stat")) == 'T'
+		return guardian.State(p.PID) == 'T'
 	}
 	fd, err := control.Descriptor(p.pidfd)
 	if err != nil {
@@ -184,37 +183,6 @@ func threads(pid int) int {
 		return 0
 	}
 	return int(s.Nlink) - 2
-}
-
-// runnable tells whether any thread of a process runs, waits for a processor or for a disk.
-func runnable(pid int) bool {
-	tasks, err := os.ReadDir(procPath(pid, "task"))
-	if err != nil {
-		return false
-	}
-	for _, t := range tasks {
-		if s := state(procPath(pid, "task/"+t.Name()+"/stat")); s == 'R' || s == 'D' {
-			return true
-		}
-	}
-	return false
-}
-
-// state reads proc_pid_stat(5): the letter behind the name, which may hold anything. 0 means that nobody is there.
-func state(path string) byte {
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return 0
-	}
-	return parseState(b)
-}
-
-func parseState(stat []byte) byte {
-	i := bytes.LastIndexByte(stat, ')')
-	if i < 0 || len(stat) < i+3 {
-		return 0
-	}
-	return stat[i+2]
 }
 
 func procPath(pid int, name string) string { return "/proc/" + strconv.Itoa(pid) + "/" + name }

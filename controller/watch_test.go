@@ -11,6 +11,7 @@ import (
 
 	"brume/buffer"
 	"brume/config"
+	"brume/guardian"
 	"brume/media"
 	"brume/srt"
 )
@@ -90,20 +91,6 @@ func TestMediaOfAProcess(t *testing.T) {
 	require.EqualValues(t, 100+188+len("unit"), q.p.media())
 }
 
-func TestParseState(t *testing.T) {
-	for stat, want := range map[string]byte{
-		"1 (sh) S 0 1 1":            'S',
-		"1 (a) R (b) T 0 1 1":       'T',
-		"1 () ) R) D 0":             'D',
-		"":                          0,
-		"1 (sh)":                    0,
-		"1 (sh) ":                   0,
-		"no parenthesis, no letter": 0,
-	} {
-		require.Equal(t, want, parseState([]byte(stat)), stat)
-	}
-}
-
 // What the kernel tells of a process that sleeps, runs, is stopped.
 func TestWhatTheKernelTells(t *testing.T) {
 	start := func(name string, args ...string) *process {
@@ -122,8 +109,8 @@ func TestWhatTheKernelTells(t *testing.T) {
 		return p
 	}
 	sleeper, spinner := start("sleep", "60"), start("sh", "-c", "while :; do :; done")
-	eventually(t, 20*time.Second, "one runs", func() bool { return runnable(spinner.PID) })
-	eventually(t, 20*time.Second, "one sleeps", func() bool { return !runnable(sleeper.PID) })
+	eventually(t, 20*time.Second, "one runs", func() bool { return guardian.Runnable(spinner.PID) })
+	eventually(t, 20*time.Second, "one sleeps", func() bool { return !guardian.Runnable(sleeper.PID) })
 	require.Equal(t, 1, threads(sleeper.PID))
 	require.GreaterOrEqual(t, threads(os.Getpid()), 3)
 	eventually(t, 20*time.Second, "it has used a processor", func() bool {
@@ -145,7 +132,7 @@ func TestWhatTheKernelTells(t *testing.T) {
 	_, ok = cpuTime(1 << 22)
 	require.False(t, ok, "nobody is there")
 	require.LessOrEqual(t, threads(1<<22), 0)
-	require.False(t, runnable(1<<22))
+	require.False(t, guardian.Runnable(1<<22))
 }
 
 // Each cause ends that connection process, is counted, and its peer is told; the others go on.

@@ -1,5 +1,5 @@
 // Package guardian is the outermost process: it keeps a copy of every descriptor that has to outlive a
-// controller, starts the controller, and starts another when it dies.
+// controller, starts the controller, and starts another when it dies or hangs.
 package guardian
 
 import (
@@ -31,7 +31,7 @@ const (
 	lastBackoff  = time.Second // a dead controller is back within this
 	calm         = 10 * time.Second
 	lastWords    = time.Second
-	tendInterval = time.Second // between two tries of what could not be kept
+	tendInterval = time.Second // between two tries of what could not be kept, and two looks at the controller
 )
 
 // Guardian starts Argv as the controller, with its control socket on descriptor 3.
@@ -50,9 +50,14 @@ type Guardian struct {
 	heir    bool // it has taken over from another guardian
 	behind  bool // what was taken over may lack the other's last words
 	started time.Time
-	ready   bool
-	exits   chan exit
-	words   chan word
+
+	tick     time.Duration // tendInterval, less in tests
+	unheard  int           // ticks since the controller last answered
+	patience int           // how many there may be
+
+	ready bool
+	exits chan exit
+	words chan word
 }
 
 type exit struct {
@@ -77,6 +82,9 @@ func (g *Guardian) Run(ctx context.Context) error {
 		return fmt.Errorf("become the reaper of orphans: %w", err)
 	}
 	g.store = newStore()
+	if g.tick == 0 {
+		g.tick = tendInterval
+	}
 	if err := g.meetSystemd(); err != nil {
 		return err
 	}
@@ -108,7 +116,7 @@ func (g *Guardian) watch(ctx context.Context, err error) error {
 		g.Log.Error("can't start the controller", "error", err)
 		retry()
 	}
-	tend := time.NewTicker(tendInterval)
+	tend := time.NewTicker(g.tick)
 	defer tend.Stop()
 	var overdue <-chan time.Time
 	done := ctx.Done()
@@ -116,6 +124,7 @@ func (g *Guardian) watch(ctx context.Context, err error) error {
 		select {
 		case <-done:
 			done = nil
+			tend.Stop()
 			g.tellSystemd("STOPPING=1")
 			overdue = time.After(shutdownTime)
 			if g.conn == nil || g.conn.SendWithin(time.Second, MsgShutdown, nil) != nil {
@@ -133,10 +142,10 @@ func (g *Guardian) watch(ctx context.Context, err error) error {
 			}
 			g.pid = 0
 			g.dropConn()
-			if done == nil {
+			switch {
+			case done == nil:
 				return nil
-			}
-			if !g.ready && !g.heir && e.status.ExitStatus() == ExitSetup {
+			case !g.ready && !g.heir && e.status.ExitStatus() == ExitSetup:
 				return ErrSetup
 			}
 			if time.Since(g.started) > calm {
@@ -151,6 +160,7 @@ func (g *Guardian) watch(ctx context.Context, err error) error {
 			}
 		case <-tend.C:
 			g.store.tend()
+			g.beat()
 		}
 	}
 }
@@ -178,6 +188,7 @@ func (g *Guardian) start() error {
 	g.starts++
 	g.store.runs(mark{pid, Began(pid), g.starts})
 	g.pid, g.conn, g.silent, g.started = pid, conn, false, time.Now()
+	g.unheard, g.patience = 0, startTicks
 	conn.AcceptFiles()
 	if err := g.store.tell(conn, g.starts, g.behind); err != nil {
 		g.Log.Error("the controller did not take the store over; ending it", "error", err)
@@ -205,7 +216,10 @@ func (g *Guardian) hear(w word) {
 		g.silent = true
 	case w.m.Type == MsgReady:
 		g.ready, g.behind = true, false
+		g.unheard, g.patience = 0, hungTicks
 		g.tellSystemd("READY=1")
+	case w.m.Type == MsgAlive:
+		g.alive()
 	default:
 		if err := g.store.apply(w.m, w.files); err != nil {
 			g.Log.Error("the store refused an entry", "error", err)

@@ -10,6 +10,8 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -48,6 +50,9 @@ func guardianMain() int {
 	g := Guardian{
 		Path: "/proc/self/exe", Argv: []string{"controller"}, Env: []string{roleEnv + "=controller", playEnv + "=" + os.Getenv(playEnv)},
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+	}
+	if slices.Contains(hanging, os.Getenv(playEnv)) {
+		g.tick = 100 * time.Millisecond
 	}
 	for _, name := range ownVariables {
 		if v, set := os.LookupEnv(name); set {
@@ -90,6 +95,9 @@ func controllerMain() int {
 		return 1
 	}
 	fmt.Println("start", stored.Starts)
+	if stored.Starts == 1 {
+		hang(play, c)
+	}
 	switch play {
 	case "setup later":
 		if stored.Starts == 2 {
@@ -132,9 +140,36 @@ func controllerMain() int {
 		if err != nil {
 			return 1
 		}
+		if m.Type == MsgAlive {
+			_ = c.Alive()
+			continue
+		}
 		fmt.Println(m.Type, string(m.Body))
 		if m.Type == MsgShutdown && play != "deaf" {
 			return 0
+		}
+	}
+}
+
+// hanging are the plays of a controller that hangs.
+var hanging = []string{"stopped", "stuck", "stuck early", "spins"}
+
+// hang is the first controller of these plays.
+func hang(play string, c *Client) {
+	if slices.Contains(hanging, play) && play != "stuck early" {
+		_ = c.Ready()
+	}
+	switch play {
+	case "stopped":
+		_ = unix.Kill(os.Getpid(), unix.SIGSTOP)
+	case "spins":
+		for {
+			runtime.Gosched()
+		}
+	case "stuck", "stuck early": // other goroutines go on
+		for {
+			_, _ = c.Recv()
+			_ = c.Update("none", "", nil)
 		}
 	}
 }
@@ -244,6 +279,50 @@ func TestBackoff(t *testing.T) {
 	require.GreaterOrEqual(t, time.Since(began), firstBackoff*(1+2+4+8))
 	s.terminate()
 	s.expect("shutdown", "returned setup=false error=false conn=false children=0")
+}
+
+// TestAControllerThatHangs is replaced, whatever it hangs in, and one that answers is left alone.
+func TestAControllerThatHangs(t *testing.T) {
+	for _, play := range hanging {
+		t.Run(play, func(t *testing.T) {
+			t.Parallel()
+			s := begin(t, play)
+			s.expect("start 1", "start 2", "ready")
+			s.terminate()
+			s.expect("shutdown", "returned setup=false error=false conn=false children=0")
+		})
+	}
+}
+
+// TestSilence is how many ticks of it end a controller.
+func TestSilence(t *testing.T) {
+	silent := func(g *Guardian) (ticks int) {
+		conn, file, err := control.Pair()
+		require.NoError(t, err)
+		defer file.Close()
+		defer conn.Close()
+		g.conn, g.Log = conn, slog.New(slog.DiscardHandler)
+		for ended := false; !ended; ticks++ {
+			before := g.unheard
+			g.beat()
+			ended = g.unheard < before
+		}
+		return ticks
+	}
+	sleeper, spinner := program(t, "sleep", "60"), program(t, "sh", "-c", "while :; do :; done")
+	require.Eventually(t, func() bool { return !Runnable(sleeper.Process.Pid) && Runnable(spinner.Process.Pid) }, 20*time.Second, time.Millisecond)
+	require.Equal(t, hungTicks+1, silent(&Guardian{pid: sleeper.Process.Pid, patience: hungTicks}))
+	require.Equal(t, 3*hungTicks+1, silent(&Guardian{pid: spinner.Process.Pid, patience: hungTicks}), "it may be that the machine is loaded")
+	for _, c := range []*exec.Cmd{sleeper, spinner} {
+		require.Error(t, c.Wait())
+		require.Equal(t, "killed by SIGKILL", describe(unix.WaitStatus(c.ProcessState.Sys().(syscall.WaitStatus))))
+	}
+	g := &Guardian{patience: hungTicks}
+	for range 5 * hungTicks {
+		g.beat()
+		g.alive()
+	}
+	require.Zero(t, g.unheard)
 }
 
 func TestNothingIsLeft(t *testing.T) {

@@ -19,6 +19,7 @@ const (
 	MsgUpdate = "update" // Entry: a new record, the descriptors stay
 	MsgRemove = "remove" // Entry: only the key counts
 	MsgReady  = "ready"  // the controller has taken everything over and serves
+	MsgAlive  = "alive"  // the controller's main loop answers the guardian's MsgAlive; nothing else proves that it runs
 
 	// Guardian to controller.
 	MsgEntry    = "entry"    // Entry, with its descriptors: one of what the store holds
@@ -26,6 +27,7 @@ const (
 	MsgAdded    = "added"    // Entry, only the key counts: what MsgAdd brought is in the store
 	MsgExited   = "exited"   // Exited: an adopted process has ended
 	MsgShutdown = "shutdown" // end everything in an orderly way
+	// MsgAlive, once a second: answer if you can
 )
 
 // Entry is one thing that outlives the controller: a buffer, a listening socket or a process.
@@ -44,7 +46,7 @@ type Stored struct {
 	Behind bool `json:"behind,omitempty"` // a guardian has died: what it was told last may not be among it
 }
 
-// Exited tells how a process ended whose parent, an earlier controller, is gone.
+// Exited says how a process ended whose parent, an earlier controller, is gone.
 type Exited struct {
 	PID    int    `json:"pid"`
 	Status string `json:"status"`
@@ -123,7 +125,10 @@ func (c *Client) Remove(kind, key string) error {
 // Ready tells the guardian that the controller serves.
 func (c *Client) Ready() error { return c.conn.SendWithin(storeWait, MsgReady, nil) }
 
-// Recv waits for the guardian's next word: MsgAdded, MsgExited or MsgShutdown.
+// Alive answers the guardian's MsgAlive. It never waits.
+func (c *Client) Alive() error { return c.conn.Send(MsgAlive, nil) }
+
+// Recv waits for the guardian's next word: MsgAlive, MsgAdded, MsgExited or MsgShutdown.
 func (c *Client) Recv() (control.Message, error) {
 	m, _, err := c.conn.Recv()
 	return m, err

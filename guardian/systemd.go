@@ -26,7 +26,8 @@ type supervisor struct {
 	fd   int
 	path string // of systemd's socket
 	log  *slog.Logger
-	room int // descriptors that may be kept
+	room int  // descriptors that may be kept
+	dog  bool // systemd wants to be told that the service lives
 	done chan struct{}
 
 	mu     sync.Mutex
@@ -36,6 +37,7 @@ type supervisor struct {
 	kept   map[string]*notice // what systemd keeps once it has read the queue, see remember
 	names  int                // what LISTEN_FDNAMES would take of them, bytes
 	said   time.Time          // when it was last logged what is wrong
+	beat   *notice            // the last WATCHDOG=1
 }
 
 // notice is one datagram. The file is its own.
@@ -56,6 +58,8 @@ const (
 	// storeVariable is the number of descriptors that systemd keeps for a service. It is set by systemd 254 and
 	// later, and by the unit file for the ones before.
 	storeVariable = "FDSTORE"
+	// dogVariable is set where the unit has WatchdogSec, and dogPIDVariable has the process that is meant (sd_watchdog_enabled(3)).
+	dogVariable, dogPIDVariable = "WATCHDOG_USEC", "WATCHDOG_PID"
 	// noticeTime bounds how long a datagram waits for a systemd that does not read.
 	noticeTime = 5 * time.Second
 	// maxNames bounds what systemd hands over in LISTEN_FDNAMES: Linux has no variable of more than 32 pages (execve(2)).
@@ -90,7 +94,9 @@ func underSystemd(env []string, log *slog.Logger) (*supervisor, error) {
 		_ = unix.Close(fd)
 		return nil, fmt.Errorf("speak to systemd at its NOTIFY_SOCKET: %w", err)
 	}
-	s := &supervisor{fd: fd, path: path, log: log, room: storeSize(env), done: make(chan struct{}), kept: map[string]*notice{}}
+	s := &supervisor{
+		fd: fd, path: path, log: log, room: storeSize(env), dog: watchdog(env, os.Getpid()), done: make(chan struct{}), kept: map[string]*notice{},
+	}
 	s.more = sync.NewCond(&s.mu)
 	go s.run()
 	return s, nil
@@ -105,6 +111,12 @@ func storeSize(env []string) int {
 	return max(n, 0)
 }
 
+// watchdog reports whether systemd wants to be told that this process lives.
+func watchdog(env []string, pid int) bool {
+	of := lookup(env, dogPIDVariable)
+	return lookup(env, dogVariable) != "" && (of == "" || of == strconv.Itoa(pid))
+}
+
 func lookup(env []string, name string) string {
 	for _, pair := range slices.Backward(env) {
 		if value, ok := strings.CutPrefix(pair, name+"="); ok {
@@ -115,7 +127,9 @@ func lookup(env []string, name string) string {
 }
 
 // ownVariables are between systemd and this process alone.
-var ownVariables = []string{"NOTIFY_SOCKET", storeVariable, "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID"}
+var ownVariables = []string{
+	"NOTIFY_SOCKET", storeVariable, "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID", dogVariable, dogPIDVariable,
+}
 
 // withoutOwn returns an environment for another process.
 func withoutOwn(env []string) []string {
@@ -168,7 +182,7 @@ func (s *supervisor) inherit(files map[string]*os.File) {
 	}
 }
 
-// complains tells whether it is time to say again what is wrong.
+// complains reports whether it is time to say again what is wrong.
 func (s *supervisor) complains() bool {
 	if time.Since(s.said) < sayAgain {
 		return false
@@ -198,6 +212,16 @@ func (s *supervisor) tell(state string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.put(state, nil)
+}
+
+// alive tells systemd that the service lives, where it wants to know. A systemd that does not read has one such notice
+// waiting for it.
+func (s *supervisor) alive() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.dog && (s.beat == nil || s.beat.sent) {
+		s.beat = s.put("WATCHDOG=1", nil)
+	}
 }
 
 func (s *supervisor) put(text string, f *os.File) *notice {
@@ -260,7 +284,7 @@ func (s *supervisor) send(n *notice) {
 	}
 }
 
-// goesOn tells whether a notice is tried again. Where no more are to come, what is queued is dropped with it.
+// goesOn reports whether a notice is tried again. Where no more are to come, what is queued is dropped with it.
 func (s *supervisor) goesOn(err error) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

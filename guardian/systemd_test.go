@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -214,5 +215,39 @@ func TestNothingIsInherited(t *testing.T) {
 	for _, n := range []string{"", "x", "-1", "99999999"} {
 		_, err := inherited([]string{"LISTEN_PID=7", "LISTEN_FDS=" + n}, 7)
 		require.Error(t, err)
+	}
+}
+
+// TestWatchdog: systemd is told that the service lives where its unit asks for that, and one notice at most waits for it.
+func TestWatchdog(t *testing.T) {
+	for _, c := range []struct {
+		env  []string
+		want bool
+	}{
+		{nil, false},
+		{[]string{"WATCHDOG_USEC=3000000"}, true},
+		{[]string{"WATCHDOG_USEC=3000000", "WATCHDOG_PID=7"}, true},
+		{[]string{"WATCHDOG_USEC=3000000", "WATCHDOG_PID=8"}, false},
+		{[]string{"WATCHDOG_PID=7"}, false},
+	} {
+		require.Equal(t, c.want, watchdog(c.env, 7), c.env)
+		require.Empty(t, withoutOwn(c.env))
+		s := &supervisor{dog: watchdog(c.env, 7)}
+		s.more = sync.NewCond(&s.mu)
+		waiting := 0
+		if c.want {
+			waiting = 1
+		}
+		for range 3 {
+			s.alive()
+			require.Len(t, s.queue, waiting)
+		}
+		for _, n := range s.queue {
+			require.Equal(t, "WATCHDOG=1", n.text)
+			n.sent = true
+		}
+		s.queue = nil
+		s.alive()
+		require.Len(t, s.queue, waiting)
 	}
 }

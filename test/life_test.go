@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -132,6 +133,32 @@ func TestControllerIsReplaced(t *testing.T) {
 	require.True(t, publisher.running())
 	require.Equal(t, http.StatusNoContent, s.delete("/api/v1/streams/live"))
 	publisher.wait(t, 10*time.Second)
+	require.EqualValues(t, 1, s.metric("brume_process_restarts_total", `role="controller"`))
+}
+
+// TestAControllerThatHangs is replaced too: nobody who is connected notices either.
+func TestAControllerThatHangs(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	file := plainClip(t)
+	dir := t.TempDir()
+	publisher := s.publish(file, "publish:live")
+	s.waitPlayable("live")
+	viewer := record(t, s.outputs("live")["srt"], filepath.Join(dir, "srt.ts"), 20)
+	s.eventually(20*time.Second, "the viewer is in", func() bool { return len(s.connections("role=play")) == 1 })
+	hangs := s.one(" controller")
+	require.NoError(t, syscall.Kill(hangs, syscall.SIGSTOP))
+	s.eventually(60*time.Second, "it is ended", func() bool { return s.processes(" controller")[hangs] == "" })
+	s.eventually(20*time.Second, "the next controller knows all", func() bool {
+		return len(s.connections("")) == 2 && s.stream("live").State == "live"
+	})
+	require.Contains(t, s.log.String(), "the controller hangs; ending it")
+	r := record(t, s.outputs("live")["srt"], filepath.Join(dir, "late.ts"), 3)
+	r.wait(t, 30*time.Second)
+	require.NoError(t, r.err)
+	viewer.wait(t, 60*time.Second)
+	requireContiguous(t, frames(t, file), frames(t, filepath.Join(dir, "srt.ts")), 400)
+	require.True(t, publisher.running())
 	require.EqualValues(t, 1, s.metric("brume_process_restarts_total", `role="controller"`))
 }
 

@@ -100,7 +100,7 @@ func (f *fakeSystemd) hear(text string, files []*os.File) {
 	}
 }
 
-// has tells whether an open file is kept already.
+// has reports whether an open file is kept already.
 func (f *fakeSystemd) has(file *os.File) bool {
 	for _, kept := range f.kept {
 		if inspect.SameFile(kept, file) {
@@ -110,7 +110,7 @@ func (f *fakeSystemd) has(file *os.File) bool {
 	return false
 }
 
-// environment is what a service's next process is started with, but for LISTEN_PID. The files are the caller's to close.
+// environment is what a service's next process is started with, except LISTEN_PID. The files are the caller's to close.
 func (f *fakeSystemd) environment() (env []string, files []*os.File) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -153,7 +153,7 @@ func (s *server) startAgain(f *fakeSystemd) {
 func TestGuardianIsReplacedUnderSystemd(t *testing.T) {
 	t.Parallel()
 	systemd := newSystemd(t)
-	s := start(t, "NOTIFY_SOCKET="+systemd.path, "FDSTORE=16384")
+	s := start(t, "NOTIFY_SOCKET="+systemd.path, "FDSTORE=16384", "WATCHDOG_USEC=120000000")
 	file := plainClip(t)
 	dir := t.TempDir()
 	publisher := s.publish(file, "publish:live")
@@ -210,5 +210,6 @@ func TestGuardianIsReplacedUnderSystemd(t *testing.T) {
 	systemd.mu.Lock()
 	defer systemd.mu.Unlock()
 	require.Contains(t, systemd.states, "READY=1")
+	require.Contains(t, systemd.states, "WATCHDOG=1")
 	require.Contains(t, systemd.states, "STOPPING=1")
 }
