@@ -137,3 +137,34 @@ func TestFrontPage(t *testing.T) {
 	require.LessOrEqual(t, evaluate[int](ctx, t, "document.documentElement.scrollWidth"), 390, "the page is wider than a phone")
 	require.NotContains(t, console.String(), "exception")
 }
+
+// TestPageFollowsRenditions has a stream that begins with a picture alone, and gets sound while the page plays. No player loads the
+// multivariant playlist again by itself.
+func TestPageFollowsRenditions(t *testing.T) {
+	s := start(t)
+	silent := s.publish(clip(t, "silent", 60, "-map 0:v -c:v libx264 -preset veryfast -g 30 -pix_fmt yuv420p -b:v 400k"), "live")
+	s.waitPlayable("live")
+	one := newPlayers(t).page(s, "/live.html")
+	one.until(30*time.Second, "it plays", func(v seen) bool { return v.Played > 2 })
+	require.Zero(t, one.look().Sound)
+	silent.end()
+	s.publish(plainClip(t), "live")
+	one.until(30*time.Second, "it plays with sound", func(v seen) bool { return v.Sound > 0 && v.State == "playing" })
+}
+
+// TestPageHandsOnItsQuery opens the pages of a stream whose name has a +, escaped and plain, with what a proxy may ask for.
+func TestPageHandsOnItsQuery(t *testing.T) {
+	s := start(t)
+	media, err := os.ReadFile(plainClip(t))
+	require.NoError(t, err)
+	s.send("publish:live+room1", media, time.Minute)
+	s.waitPlayable("live+room1")
+	all := newPlayers(t)
+	for _, path := range []string{"/live+room1.html?token=abc", "/live%2Broom1.html?token=abc"} {
+		one := all.page(s, path)
+		one.until(30*time.Second, "it plays", func(v seen) bool { return v.Played > 1 })
+		asked := evaluate[[]string](one.ctx, t, "performance.getEntriesByType('resource').map((e) => e.name)")
+		require.Contains(t, asked, "http://"+s.http+"/hls/live+room1/index.m3u8?token=abc")
+		require.NotContains(t, asked, "http://"+s.http+"/hls/live+room1/index.m3u8")
+	}
+}

@@ -1,4 +1,6 @@
 import type Hls from 'hls.js'
+import type { LevelDetails } from 'hls.js'
+import { renditions, renditionsNow } from './source'
 
 /** What can be chosen and told of a running playback. */
 export interface Engine {
@@ -33,12 +35,15 @@ export async function start(video: HTMLVideoElement, url: string, callbacks: Cal
 class HlsEngine implements Engine {
   private hls: Hls
   private recoveries: number[] = []
+  private known = '' // renditions of the multivariant playlist that hls.js has
+  private destroyed = false
+  private epoch = -1 // discontinuity sequence number for which `known` was compared with what the stream has
 
   constructor(
     HlsClass: typeof Hls,
     private video: HTMLVideoElement,
-    url: string,
-    callbacks: Callbacks,
+    private url: string,
+    private callbacks: Callbacks,
   ) {
     // A server process that is replaced is back within a second: loads are repeated soon and often before they count as failed.
     const retry = { maxNumRetry: 12, retryDelayMs: 250, maxRetryDelayMs: 3000, backoff: 'linear' as const }
@@ -55,6 +60,8 @@ class HlsEngine implements Engine {
     for (const event of [Events.MANIFEST_PARSED, Events.AUDIO_TRACKS_UPDATED, Events.AUDIO_TRACK_SWITCHED, Events.LEVEL_SWITCHED] as const) {
       this.hls.on(event, () => callbacks.changed())
     }
+    this.hls.on(Events.MANIFEST_LOADED, (_, data) => (this.known = renditions((data.networkDetails as XMLHttpRequest).responseText)))
+    this.hls.on(Events.LEVEL_UPDATED, (_, { details }) => void this.compare(details))
     this.hls.on(Events.ERROR, (_, data) => {
       if (!data.fatal) return
       if (data.type === ErrorTypes.MEDIA_ERROR && this.mayRecover()) this.hls.recoverMediaError()
@@ -62,6 +69,19 @@ class HlsEngine implements Engine {
     })
     this.hls.loadSource(url)
     this.hls.attachMedia(video)
+  }
+
+  /**
+   * Tracks come and go at discontinuities only, and no player loads the multivariant playlist again by itself. The question is put when a start
+   * would be behind the discontinuity: hls.js waits for ever where it starts before one with a track that comes only after it.
+   */
+  private async compare(details: LevelDetails): Promise<void> {
+    const since = details.fragments.find((f) => f.cc === details.endCC)?.start ?? details.edge // only parts of it yet
+    if (details.endCC === this.epoch || details.edge - since < (this.hls.targetLatency ?? 0) + details.targetduration) return
+    this.epoch = details.endCC
+    const now = await renditionsNow(this.url)
+    if (now === undefined) this.epoch = -1 // the next version of the playlist asks again
+    else if (now !== this.known && !this.destroyed) this.callbacks.lost('the stream has other renditions now')
   }
 
   /** Three recoveries in half a minute are allowed: more would be a loop. */
@@ -106,6 +126,7 @@ class HlsEngine implements Engine {
   }
 
   destroy(): void {
+    this.destroyed = true
     this.hls.destroy()
   }
 }

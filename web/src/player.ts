@@ -8,7 +8,8 @@ type State = 'waiting' | 'connecting' | 'playing' | 'paused' | 'stalled' | 'unre
 const $ = <T extends Element>(selector: string) => document.querySelector<T>(selector)!
 const video = $<HTMLVideoElement>('#video')
 const name = decodeURIComponent(location.pathname.replace(/^\//, '').replace(/\.html$/, ''))
-const playlist = `/hls/${encodeURIComponent(name)}/index.m3u8`
+// A + is a plain character of a path, and some servers in between take %2B for another name. The query may hold what lets a viewer in.
+const playlist = `/hls/${encodeURIComponent(name).replaceAll('%2B', '+')}/index.m3u8${location.search}`
 const pollEvery = 1500
 
 const notices: Record<State, [string, string]> = {

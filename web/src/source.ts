@@ -15,6 +15,22 @@ async function text(url: string): Promise<{ status: number; body: string; why?: 
   return { status: response.status, body, why: says ? body.trim() : undefined }
 }
 
+/** The URIs of the renditions of a multivariant playlist, in a form to compare. */
+export function renditions(master: string): string {
+  const uris = master.split('\n').map((line) => (line.startsWith('#') ? (/^#EXT-X-MEDIA:.*URI="([^"]*)"/.exec(line)?.[1] ?? '') : line))
+  return [...new Set(uris)].sort().join(' ')
+}
+
+/** The renditions that a stream has now; undefined where its multivariant playlist can't be had. */
+export async function renditionsNow(playlist: string): Promise<string | undefined> {
+  try {
+    const master = await text(playlist)
+    return master.status === 200 ? renditions(master.body) : undefined
+  } catch {
+    return undefined
+  }
+}
+
 /** Asks whether the stream can be played now. One whose playlist has ended can't. */
 export async function presence(playlist: string): Promise<Presence> {
   try {

@@ -1,0 +1,131 @@
+package test
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/chromedp"
+	"github.com/stretchr/testify/require"
+)
+
+//go:embed testdata/judge.js
+var judgeScript string
+
+// players is a Chromium with a tab for each player.
+type players struct {
+	t      *testing.T
+	ctx    context.Context
+	alone  string // address of a page that has hls.js alone
+	opened int
+}
+
+func newPlayers(t *testing.T) *players {
+	t.Helper()
+	files := http.NewServeMux()
+	files.HandleFunc("/hls.html", func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, "testdata/hls.html") })
+	files.HandleFunc("/hls.min.js", func(w http.ResponseWriter, r *http.Request) {
+		http.ServeFile(w, r, "../web/node_modules/hls.js/dist/hls.min.js")
+	})
+	server := httptest.NewServer(files)
+	t.Cleanup(server.Close)
+	ctx, _ := browser(t, 640, 360)
+	return &players{t: t, ctx: ctx, alone: server.URL}
+}
+
+// player is one tab that plays a stream.
+type player struct {
+	t    *testing.T
+	name string
+	ctx  context.Context
+}
+
+// interval is a time that something lasted. A jump's seconds are negative where it went back.
+type interval struct {
+	At      float64 `json:"at"`
+	Seconds float64 `json:"seconds"`
+}
+
+// seen is what a player's page has seen since it was opened, in seconds. See testdata/judge.js.
+type seen struct {
+	Now      float64      `json:"now"`     // since the page was opened
+	Started  float64      `json:"started"` // when the position first went on; -1 before
+	Position float64      `json:"position"`
+	Played   float64      `json:"played"`  // what the position went on by itself
+	Stalls   []interval   `json:"stalls"`  // the position stood still
+	Freezes  []interval   `json:"freezes"` // no picture was decoded
+	Jumps    []interval   `json:"jumps"`
+	Pictures int          `json:"pictures"`
+	Width    int          `json:"width"`
+	Sound    int          `json:"sound"` // bytes that were decoded
+	Ready    int          `json:"ready"`
+	Buffered [][2]float64 `json:"buffered"`
+	State    string       `json:"state"` // of the player page
+	Text     string       `json:"text"`
+	Messages []string     `json:"messages"` // errors of hls.js
+}
+
+func total(all []interval) (sum float64) {
+	for _, i := range all {
+		sum += i.Seconds
+	}
+	return sum
+}
+
+func (s seen) String() string {
+	return fmt.Sprintf("after %.1f s: started %.1f, position %.2f, played %.2f, stalls %.2f, freezes %.2f, jumps %.2f, %d pictures of width %d, %d bytes of sound, ready %d, buffered %.2f, %s %q %q",
+		s.Now, s.Started, s.Position, s.Played, s.Stalls, s.Freezes, s.Jumps, s.Pictures, s.Width, s.Sound, s.Ready, s.Buffered, s.State, s.Text, s.Messages)
+}
+
+func (p *players) open(name, address string) *player {
+	p.t.Helper()
+	ctx := p.ctx
+	if p.opened++; p.opened > 1 {
+		var cancel context.CancelFunc
+		ctx, cancel = chromedp.NewContext(p.ctx)
+		p.t.Cleanup(cancel)
+	}
+	one := &player{t: p.t, name: name, ctx: ctx}
+	require.NoError(p.t, chromedp.Run(ctx, chromedp.ActionFunc(func(ctx context.Context) error {
+		_, err := page.AddScriptToEvaluateOnNewDocument(judgeScript).Do(ctx)
+		return err
+	}), chromedp.Navigate(address)))
+	return one
+}
+
+// page opens the player page. The path is what follows the server's address.
+func (p *players) page(s *server, path string) *player {
+	p.t.Helper()
+	return p.open("page "+path, "http://"+s.http+path)
+}
+
+// hls opens hls.js alone with its defaults, in low latency mode or not.
+func (p *players) hls(address string, low bool) *player {
+	p.t.Helper()
+	return p.open(fmt.Sprintf("hls.js low latency %t %s", low, address), p.alone+"/hls.html?low="+fmt.Sprint(low)+"&url="+url.QueryEscape(address))
+}
+
+func (p *player) look() seen {
+	p.t.Helper()
+	return evaluate[seen](p.ctx, p.t, "judged()")
+}
+
+// until waits for what a player must come to.
+func (p *player) until(limit time.Duration, what string, ok func(seen) bool) seen {
+	p.t.Helper()
+	for deadline := time.Now().Add(limit); ; time.Sleep(200 * time.Millisecond) {
+		s := p.look()
+		if ok(s) {
+			return s
+		}
+		if time.Now().After(deadline) {
+			require.FailNow(p.t, "did not come true within "+limit.String()+": "+what, "%s: %s", p.name, s)
+		}
+	}
+}
