@@ -576,6 +576,9 @@ func TestSourceThatFails(t *testing.T) {
 	require.Equal(t, httpd.Source{Name: "live", State: httpd.SourceStarting, Why: why}, asks(), "it is being called, and has not answered yet")
 	call, _, _ = d.called()
 	d.says(call, srt.MsgConnected, srt.Connected{})
+	told = httpd.Source{}
+	web.hearsOf(httpd.MsgSource, &told)
+	require.Equal(t, httpd.Source{Name: "live", State: httpd.SourceStarting}, told, "nothing is wrong any more")
 	require.Equal(t, httpd.Source{Name: "live", State: httpd.SourceStarting}, asks())
 }
 

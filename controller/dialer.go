@@ -265,6 +265,9 @@ func (c *Controller) callConnected(conn *connection) {
 		return
 	}
 	k.round.up(time.Now())
+	if p := c.single(roleHTTP); p != nil && k.role == srt.RolePublish {
+		c.tellSource(p, httpd.Source{Name: k.stream, State: httpd.SourceStarting})
+	}
 	switch {
 	case k.role != srt.RolePublish:
 	case conn.in != nil && conn.adopted:

@@ -94,12 +94,12 @@ func TestPlayerPage(t *testing.T) {
 }
 
 // TestPlayerPageOfADeadSource opens the page of a stream whose source can't be reached: it says why, not where the source is, and
-// plays once the source is there.
+// plays once the source is there. When the source is gone, the page says why again.
 func TestPlayerPageOfADeadSource(t *testing.T) {
 	t.Parallel()
 	port := udpPort(t)
 	address := fmt.Sprintf("127.0.0.1:%d", port)
-	s := startWith(t, fmt.Sprintf("streams: {live: {source: [\"srt://%s?conntimeo=500&streamid=read:hidden&passphrase=%s\"]}}\n", address, callSecret))
+	s := startWith(t, fmt.Sprintf("resume: 1s\nstreams: {live: {source: [\"srt://%s?conntimeo=500&streamid=read:hidden&passphrase=%s\"]}}\n", address, callSecret))
 	ctx, console := browser(t, 1280, 800)
 	require.NoError(t, chromedp.Run(ctx, chromedp.Navigate("http://"+s.http+"/live.html")))
 	state := func() string { return evaluate[string](ctx, t, "document.body.dataset.state || ''") }
@@ -115,8 +115,12 @@ func TestPlayerPageOfADeadSource(t *testing.T) {
 		require.NotContains(t, string(body), hidden)
 		require.NotContains(t, console.String(), hidden)
 	}
-	loop(t, plainClip(t), fmt.Sprintf("srt://%s?mode=listener&passphrase=%s", address, callSecret))
+	source := loop(t, plainClip(t), fmt.Sprintf("srt://%s?mode=listener&passphrase=%s", address, callSecret))
 	s.eventually(90*time.Second, "the page plays", func() bool { return state() == "playing" })
+	source.end()
+	s.eventually(60*time.Second, "the page says why it has ended", func() bool {
+		return state() == "waiting" && strings.Contains(text(), "the source of this stream can't be reached: the connection timed out")
+	})
 	s.requireSecret()
 }
 

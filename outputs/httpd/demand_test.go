@@ -66,6 +66,15 @@ func TestDemand(t *testing.T) {
 	require.Equal(t, http.StatusOK, answered(t, first).StatusCode)
 	require.Equal(t, http.StatusOK, answered(t, second).StatusCode)
 
+	// The playlists of a stream that was live say why its source has failed since then.
+	for _, source := range []Source{{Name: "live", State: SourceFailed, Why: "the source is away"}, {Name: "live", State: SourceStarting}} {
+		require.NoError(t, f.ctl.Send(MsgSource, source))
+		f.counted()
+		r, _ = f.get("GET", path)
+		require.Equal(t, http.StatusOK, r.StatusCode)
+		require.Equal(t, source.Why, r.Header.Get("Brume-Source"))
+	}
+
 	// Neither a segment nor a name that no stream can have is asked for.
 	for _, path := range []string{"/hls/gone/v0/seg-1-1.m4s", "/hls/..%2f/index.m3u8", "/hls/" + strings.Repeat("x", 101) + "/index.m3u8"} {
 		r, _ = f.get("GET", path)

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"brume/buffer"
@@ -53,6 +54,7 @@ type served struct {
 	hls    *hls.Stream
 	reader *buffer.Reader
 	views  counter
+	why    atomic.Pointer[string] // what is wrong with the stream's source, nil or empty where nothing is known to be
 
 	mu         sync.Mutex
 	unplayable string          // why there is nothing to play, empty while there is
@@ -136,6 +138,9 @@ func (s *server) hear(m control.Message, files []*os.File) {
 		var source Source
 		if err = m.Decode(&source); err == nil {
 			s.demand.answered(source)
+			if one := s.stream(source.Name); one != nil {
+				one.why.Store(&source.Why)
+			}
 		}
 	case MsgReport:
 		err = s.hello()

@@ -93,7 +93,7 @@ const (
 	SourceFailed   SourceState = "failed"   // no address of its source has answered; they will be tried again
 )
 
-// Source answers a Wanted, and follows it when the source has failed.
+// Source answers a Wanted. It also comes by itself: when the source of a stream has failed, and when it is connected.
 type Source struct {
 	Name  string      `json:"name"`
 	State SourceState `json:"state"`

@@ -21,6 +21,9 @@ const writePatience = 20 * time.Second
 // bodyPatience is how long the body of a request may take, which is thrown away.
 const bodyPatience = time.Second
 
+// sourceHeader says with a playlist what is wrong with the stream's source. The player page shows that once the playlist has ended.
+const sourceHeader = "Brume-Source"
+
 // handler routes by path. The mux of the standard library would clean paths by redirects, which players don't all follow.
 func (s *server) handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -109,6 +112,9 @@ func (s *server) serveHLS(a *answer, r *http.Request, p string) {
 		a.Header().Set("Location", to.String())
 		plain(a, http.StatusFound, "the playlist is index.m3u8")
 		return
+	}
+	if why := one.why.Load(); why != nil && *why != "" && a.route == RoutePlaylist {
+		a.Header().Set(sourceHeader, *why)
 	}
 	one.serve(a, r, rest)
 }

@@ -1,4 +1,4 @@
-/** What can be learned of a stream without playing it. why: what the server says of a stream that is there and can't be played yet. */
+/** What can be learned of a stream without playing it. why: what the server says of one that can't be played now. */
 export interface Presence {
   state: 'live' | 'absent' | 'unreachable'
   why?: string
@@ -10,9 +10,9 @@ const patience = 20_000
 async function text(url: string): Promise<{ status: number; body: string; why?: string }> {
   const response = await fetch(url, { cache: 'no-store', signal: AbortSignal.timeout(patience) })
   const body = await response.text()
-  // A proxy has pages of its own for what it can't get.
-  const says = response.status === 503 && response.headers.get('Content-Type')?.startsWith('text/plain')
-  return { status: response.status, body, why: says ? body.trim() : undefined }
+  // 503: it is starting, or its source fails; 415: nothing of it can be played. A proxy has pages of its own for what it can't get.
+  const says = [415, 503].includes(response.status) && response.headers.get('Content-Type')?.startsWith('text/plain')
+  return { status: response.status, body, why: says ? body.trim() : (response.headers.get('Brume-Source') ?? undefined) }
 }
 
 /** The URIs of the renditions of a multivariant playlist, in a form to compare. */
