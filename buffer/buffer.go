@@ -234,8 +234,11 @@ const (
 	// EpochEnd: the closing mark of an epoch that no other follows at once. It has no payload and no track;
 	// its DTS is where the last packet of the lead track ends.
 	EpochEnd
+	// Gradual: a random access point behind which the pictures are right only after some time, as of intra refresh.
+	// It does not stand for a keyframe in outputs that promise one.
+	Gradual
 
-	allFlags = RandomAccess | SegmentStart | PartStart | EpochStart | EpochEnd
+	allFlags = RandomAccess | SegmentStart | PartStart | EpochStart | EpochEnd | Gradual
 )
 
 // Entry describes one packet.
@@ -254,8 +257,11 @@ type Entry struct {
 	pos int64 // of the payload in the data area
 }
 
-// Has tells whether all of the given flags are set.
+// Has reports whether all of the given flags are set.
 func (e *Entry) Has(f Flags) bool { return e.Flags&f == f }
+
+// Independent reports whether the entry can be decoded without any before it.
+func (e *Entry) Independent() bool { return e.Flags&(RandomAccess|Gradual) == RandomAccess }
 
 // leadTrack is the track that segments and parts are cut by: the first video track, else the
 // first audio track, else the first of data, else the first.

@@ -130,6 +130,9 @@ func (w *Writer) WritePacket(p *media.Packet) error {
 	}
 	copy(w.m.payload(pos, length), p.Payload)
 	flags := w.cutter.next(p.Track, place{dts, pts}, p.RandomAccess)
+	if p.RandomAccess && p.Gradual {
+		flags |= Gradual
+	}
 	if p.Track == w.cutter.lead {
 		w.clock.step(w.now, dts)
 	}

@@ -119,6 +119,9 @@ type Packet struct {
 	DTS          int64 // decoding time, 90 kHz ticks, unwrapped to 64 bits
 	PTS          int64 // presentation time, 90 kHz ticks, unwrapped to 64 bits
 	RandomAccess bool  // a decoder can start here
+	// Gradual says of a random access point that the pictures are right only some time after it: the recovery points of
+	// intra refresh (recovery_frame_cnt above 0 in ITU-T H.264 D.2.8, recovery_poc_cnt in H.265 D.3.8).
+	Gradual bool
 	// Join is the number of the transport stream packet, counted from the first of the input, from where on a receiver
 	// gets the program's tables and then this access unit. Only MPEG-TS inputs tell it, of video.
 	Join    uint64

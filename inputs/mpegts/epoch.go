@@ -147,7 +147,7 @@ func (d *Demuxer) write(u *unit) error {
 		return nil
 	}
 	d.stats.Units++
-	d.pkt = media.Packet{Track: u.s.track, DTS: u.dts, PTS: u.pts, RandomAccess: u.random, Join: u.join, Payload: u.payload}
+	d.pkt = media.Packet{Track: u.s.track, DTS: u.dts, PTS: u.pts, RandomAccess: u.random, Gradual: u.gradual, Join: u.join, Payload: u.payload}
 	err := d.sink.WritePacket(&d.pkt)
 	d.pkt.Payload = nil
 	return err

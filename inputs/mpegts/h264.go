@@ -5,9 +5,9 @@ import (
 	"brume/media/h26x"
 )
 
-// quickRecovery is up to which recovery_frame_cnt a recovery point is one of random access
-// by itself. Longer ones, as of intra refresh, count where the parameter sets are repeated.
-const quickRecovery = 2
+// recoversSoon reports whether a recovery point is one of random access by itself. Those whose pictures are right only
+// later, as of intra refresh, count where the parameter sets are repeated. The count is in pictures.
+func recoversSoon(count int) bool { return count <= 2 }
 
 // h264 finds the boundaries of H.264 access units (ITU-T H.264 7.4.1.2).
 type h264 struct {
@@ -163,7 +163,8 @@ func (h *h264) close() unitInfo {
 	case h.idr:
 		u.random, u.closed = true, true
 	case h.recovery > 0:
-		u.random = h.recovery <= 1+quickRecovery || headers
+		u.random = recoversSoon(h.recovery-1) || headers
+		u.gradual = u.random && h.recovery > 1 && !h.intra
 	default:
 		u.random = h.intra && headers
 	}

@@ -18,6 +18,9 @@ type h265Unit struct {
 	picture  bool
 	random   bool
 	closed   bool // see unit
+	recovery int  // recovery_poc_cnt + 1, 0: no recovery point
+	hasSPS   bool
+	hasPPS   bool
 	delimit  bool
 	params   *params
 	rate     float64
@@ -70,6 +73,8 @@ func (h *h265) look(kind uint8, b []byte) meaning {
 		if !h.set(kind, b) {
 			return bad
 		}
+		h.hasSPS = h.hasSPS || kind == h26x.H265SPS && !h.picture
+		h.hasPPS = h.hasPPS || kind == h26x.H265PPS && !h.picture
 	case kind == h26x.H265AUD:
 		h.delimit = h.picture
 		if h.delimit {
@@ -78,7 +83,11 @@ func (h *h265) look(kind uint8, b []byte) meaning {
 		return drop
 	case kind == h26x.H265SEI:
 		if !h.picture {
-			h.interval = max(h.interval, h26x.ParseH265SEI(b).KeyframeInterval)
+			s := h26x.ParseH265SEI(b)
+			if s.Recovery {
+				h.recovery = int(min(s.RecoveryCount, 1<<16)) + 1
+			}
+			h.interval = max(h.interval, s.KeyframeInterval)
 		}
 	case kind >= 41 && kind <= 44, kind >= 48 && kind <= 55:
 	default:
@@ -120,11 +129,13 @@ func (h *h265) slice(kind uint8, b []byte) meaning {
 		return part
 	}
 	h.picture = true
-	h.random = kind >= h26x.H265BLAFirst && kind <= h26x.H265IRAPLast
+	irap := kind >= h26x.H265BLAFirst && kind <= h26x.H265IRAPLast
+	h.random = irap || h.recovery > 0 && (recoversSoon(h.recovery-1) || h.hasSPS && h.hasPPS)
 	h.closed = kind == h26x.H265IDR || kind == h26x.H265IDRAlone || kind == h26x.H265BLAAlone
 	r := h26x.NewReader(b[2:])
 	r.Skip(1)
-	if h.random {
+	if irap {
+		h.recovery = 0
 		r.Skip(1) // no_output_of_prior_pics_flag
 	}
 	pps := h.sets.find(h26x.H265PPS, int(r.UE()))
@@ -140,7 +151,7 @@ func (h *h265) slice(kind uint8, b []byte) meaning {
 }
 
 func (h *h265) close() unitInfo {
-	u := unitInfo{params: h.params, rate: h.rate, depth: h.depth, interval: h.interval, random: h.picture && h.random, closed: h.closed}
+	u := unitInfo{params: h.params, rate: h.rate, depth: h.depth, interval: h.interval, random: h.picture && h.random, closed: h.closed, gradual: h.picture && h.random && h.recovery > 1}
 	h.h265Unit = h265Unit{}
 	return u
 }

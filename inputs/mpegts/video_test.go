@@ -280,24 +280,75 @@ func TestRandomAccess(t *testing.T) {
 		name string
 		unit []byte
 		want bool
+		grad bool
 	}{
-		{"IDR", idr(100), true},
-		{"IDR without headers", annexB(slice(0x65, 0, sliceI, 0, 100)), true},
-		{"recovery point", annexB(aud, recoveryPoint(0), i), true},
-		{"recovery point behind other messages", annexB(aud, []byte{6, 5, 2, 1, 2, 1, 1, 7, 6, 1, 0xC4, 0x80}, i), true},
-		{"recovery point soon", annexB(aud, recoveryPoint(1), b), true},
-		{"recovery point late", annexB(aud, recoveryPoint(40), b), false},
-		{"recovery point late, with headers", annexB(aud, s, p, recoveryPoint(40), b), true},
-		{"intra slices with headers", annexB(aud, s, p, i, lower), true},
-		{"intra slices without headers", annexB(aud, i), false},
-		{"not all slices intra", annexB(aud, s, p, i, mixed), false},
-		{"headers alone", annexB(aud, s, p, b), false},
-		{"damaged message", annexB(aud, []byte{6, 255, 255}, b), false},
+		{"IDR", idr(100), true, false},
+		{"IDR without headers", annexB(slice(0x65, 0, sliceI, 0, 100)), true, false},
+		{"recovery point", annexB(aud, recoveryPoint(0), i), true, false},
+		{"recovery point behind other messages", annexB(aud, []byte{6, 5, 2, 1, 2, 1, 1, 7, 6, 1, 0xC4, 0x80}, i), true, false},
+		{"recovery point soon", annexB(aud, recoveryPoint(1), b), true, true},
+		{"recovery point soon, of intra slices", annexB(aud, recoveryPoint(1), i), true, false},
+		{"recovery point late", annexB(aud, recoveryPoint(40), b), false, false},
+		{"recovery point late, with headers", annexB(aud, s, p, recoveryPoint(40), b), true, true},
+		{"intra slices with headers", annexB(aud, s, p, i, lower), true, false},
+		{"intra slices without headers", annexB(aud, i), false, false},
+		{"not all slices intra", annexB(aud, s, p, i, mixed), false, false},
+		{"headers alone", annexB(aud, s, p, b), false, false},
+		{"damaged message", annexB(aud, []byte{6, 255, 255}, b), false, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			in := craft().tables(0, onlyVideo...).video(90000, none, idr(100)).video(93600, none, c.unit)
 			r, _ := demux(t, in.buf, Options{})
 			require.Equal(t, c.want, r.packets(0)[1].RandomAccess)
+			require.Equal(t, c.grad, r.packets(0)[1].Gradual)
+		})
+	}
+}
+
+// TestIntraRefresh: a stream that has a keyframe at most at its beginning can be begun at each of its recovery points.
+func TestIntraRefresh(t *testing.T) {
+	for _, c := range []struct {
+		name, encode string
+		kind         byte
+		add          []byte // x265 does not write the message
+	}{
+		{"H.264", "-c:v libx264 -preset veryfast -x264-params intra-refresh=1:keyint=25:bframes=0:scenecut=0", ts.StreamTypeH264, nil},
+		{
+			"H.265", "-c:v libx265 -preset ultrafast -x265-params log-level=0:intra-refresh=1:keyint=25:min-keyint=25:bframes=0:scenecut=0:repeat-headers=1",
+			ts.StreamTypeH265, append([]byte{0x4E, 1}, recoveryPoint(47)[1:]...), // recovery_poc_cnt is 24
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			encoded, _ := demux(t, ffmpeg(t, strings.Fields(pictures+"-pix_fmt yuv420p "+c.encode+" -f mpegts")...), Options{})
+			remade := func(list []media.Packet) *crafter {
+				in := craft().tables(0, es{c.kind, pidVideo, ""})
+				for _, p := range list {
+					nals := units(p.Payload)
+					if c.add != nil && len(nals) > 1 {
+						nals = slices.Insert(nals, len(nals)-1, c.add)
+					}
+					in.video(p.PTS, p.DTS, annexB(nals...))
+				}
+				return in
+			}
+			whole, _ := demux(t, remade(encoded.packets(0)).buf, Options{})
+			list := whole.packets(0)
+			require.Len(t, list, 100)
+			points := 0
+			for i, p := range list {
+				require.Equal(t, p.RandomAccess && i > 0, p.Gradual, "picture %d", i)
+				if p.Gradual {
+					points++
+				}
+			}
+			require.Equal(t, 3, points)
+
+			r, _ := demux(t, remade(encoded.packets(0)[10:]).buf, Options{})
+			require.Len(t, r.epochs, 1)
+			got := r.packets(0)
+			require.True(t, got[0].RandomAccess && got[0].Gradual)
+			require.Equal(t, list[25].PTS, got[0].PTS, "it begins at the first one")
+			require.Equal(t, list[99].PTS, got[len(got)-1].PTS)
 		})
 	}
 }

@@ -18,7 +18,7 @@ var ErrMalformed = errors.New("malformed access unit")
 type Sample struct {
 	Duration     uint32 // 90 kHz ticks
 	CTO          int32  // composition time offset: PTS minus DTS, 90 kHz ticks
-	RandomAccess bool
+	RandomAccess bool   // a sync sample: it can be decoded without any before it (ISO/IEC 14496-12 8.6.2)
 }
 
 // Fragment is the timing of a moof and its mdat.

@@ -73,7 +73,7 @@ func (b *builder) fragment(dst []byte, g *segment, l *lane, p *part) ([]byte, er
 		b.samples = append(b.samples, fmp4.Sample{
 			Duration:     uint32(min(max(next-e.DTS, 0), math.MaxInt32)),
 			CTO:          int32(min(max(e.PTS-e.DTS, math.MinInt32), math.MaxInt32)),
-			RandomAccess: e.Has(buffer.RandomAccess),
+			RandomAccess: e.Independent(),
 		})
 	}
 	f := fmp4.Fragment{

@@ -338,7 +338,7 @@ func (s *segment) add(e *buffer.Entry) {
 	s.tsBytes += (int64(e.Length) + 19 + 183) / 184 * 188
 	if e.Track == s.epoch.lead {
 		if s.leadSamples == 0 {
-			s.independent = e.Has(buffer.RandomAccess)
+			s.independent = e.Independent()
 			if s.opens {
 				s.start = e.DTS
 			}
@@ -357,7 +357,7 @@ func (s *segment) add(e *buffer.Entry) {
 }
 
 func (p *span) add(e *buffer.Entry, s *segment) {
-	independent := e.Has(buffer.RandomAccess)
+	independent := e.Independent()
 	if p.samples == 0 {
 		p.start, p.wall, p.independent = e.DTS, presented(e), independent
 	} else if d := e.DTS - p.last; d > 0 {
