@@ -12,7 +12,8 @@ interface Track {
 
 interface Stream {
   name: string
-  state: 'offline' | 'starting' | 'live'
+  state: 'offline' | 'starting' | 'live' | 'unplayable'
+  reason?: string
   uptime_seconds: number
   resume_until?: string
   tracks: Track[]
@@ -74,6 +75,7 @@ function streamItem(s: Stream): HTMLElement {
   const viewers = `${s.viewers.total} ${s.viewers.total === 1 ? 'viewer' : 'viewers'}`
   const since = s.state === 'live' ? `${duration(s.uptime_seconds)} · ` : ''
   const facts = element('p', 'dim', since + viewers)
+  if (s.reason) facts.append(` · ${s.reason}`)
   const tracks = element('p', 'tracks', ...s.tracks.map((t) => element('span', 'chip', describe(t))))
   return element('li', 'card', element('div', 'row', title, state), facts, tracks)
 }

@@ -38,7 +38,7 @@ async function seek(): Promise<void> {
   for (;;) {
     const found = await presence(playlist)
     if (found.state === 'live') break
-    show(found.state === 'absent' ? 'waiting' : 'unreachable', found.why)
+    show(({ absent: 'waiting', unplayable: 'error', unreachable: 'unreachable' } as const)[found.state], found.why)
     await new Promise((resolve) => setTimeout(resolve, pollEvery))
   }
   show('connecting')

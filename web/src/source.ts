@@ -1,6 +1,6 @@
 /** What can be learned of a stream without playing it. why: what the server says of one that can't be played now. */
 export interface Presence {
-  state: 'live' | 'absent' | 'unreachable'
+  state: 'live' | 'absent' | 'unplayable' | 'unreachable'
   why?: string
 }
 
@@ -35,7 +35,7 @@ export async function renditionsNow(playlist: string): Promise<string | undefine
 export async function presence(playlist: string): Promise<Presence> {
   try {
     const master = await text(playlist)
-    if (master.status !== 200) return { state: 'absent', why: master.why }
+    if (master.status !== 200) return { state: master.status === 415 ? 'unplayable' : 'absent', why: master.why }
     const uri = master.body.split('\n').find((line) => line !== '' && !line.startsWith('#'))
     if (!uri) return { state: 'absent' }
     const media = await text(new URL(uri, new URL(playlist, location.href)).href)
