@@ -178,7 +178,10 @@ func (p *process) fork(argv []string, files []*os.File) error {
 	pidfd := -1
 	// No environment: a child gets nothing that it was not handed.
 	pid, err := syscall.ForkExec(argv[0], argv, &syscall.ProcAttr{Env: []string{}, Files: fds, Sys: &syscall.SysProcAttr{PidFD: &pidfd}})
-	if err != nil {
+	switch {
+	case errors.Is(err, unix.EAGAIN):
+		return fmt.Errorf("start %s: %w: as many processes and threads as there may be; raise the limit of the user (ulimit -u) or of the service (TasksMax=)", argv[0], err)
+	case err != nil:
 		return fmt.Errorf("start %s: %w", argv[0], err)
 	}
 	p.PID, p.Began = pid, guardian.Began(pid)

@@ -4,6 +4,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -77,4 +80,24 @@ func TestIdleConnectionsTakeNothingFromOthers(t *testing.T) {
 	s.eventually(20*time.Second, "it is counted", func() bool { return s.metric("brume_http_connections_displaced_total") > 0 })
 	s.publish(plainClip(t), "publish:other")
 	s.waitPlayable("other")
+}
+
+// A server that could not start its processes says what to raise.
+func TestTooFewProcesses(t *testing.T) {
+	t.Parallel()
+	built, err := filepath.Abs("../bin/brume")
+	require.NoError(t, err)
+	dir := t.TempDir()
+	copyProgram(t, built, filepath.Join(dir, "brume"))
+	cmd := exec.Command("prlimit", "--nproc=20:20", filepath.Join(dir, "brume"), "serve")
+	if os.Geteuid() == 0 { // whom no such limit holds for
+		for _, d := range []string{filepath.Dir(dir), dir} {
+			require.NoError(t, os.Chmod(d, 0o755))
+		}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 64747, Gid: 64747}}
+	}
+	out, err := cmd.CombinedOutput()
+	require.Error(t, err)
+	require.Equal(t, 78, cmd.ProcessState.ExitCode(), string(out))
+	require.Regexp(t, `^brume: can't start: this user may have 20 processes and threads and has \d+, while the server needs 128 more, .* raise the limit by ulimit -u, .*\n$`, string(out))
 }

@@ -23,6 +23,9 @@ type serveCommand struct {
 }
 
 func (s *serveCommand) Run() error {
+	if err := enoughTasks(); err != nil {
+		return err
+	}
 	cfg, err := config.Load(s.Config, os.Environ())
 	if err != nil {
 		return err
