@@ -15,7 +15,7 @@ STATIC_SRT = -Wl,--as-needed -Wl,-Bstatic -lsrt -lcrypto -lstdc++ -Wl,-Bdynamic 
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: build ## Build and start the server with no configuration
@@ -65,6 +65,10 @@ test: test-deps clients pages programs ## Install what the tests need and run al
 .PHONY: soak
 soak: test-deps pages programs ## Ten minutes through losses, beside what make test does in one
 	$(GO) test -count=1 -timeout 60m ./test -run '^TestSoak$$' -v -soak $(SOAKTIME)
+
+.PHONY: soak-players
+soak-players: test-deps pages programs ## Ten shapes of streams at once, each in a browser, for SOAKTIME
+	$(GO) test -count=1 -timeout 3h ./test -run '^TestSoakPlayers$$' -v -soak $(SOAKTIME) -soak-players
 
 .PHONY: lint
 lint: deps pages ## Check format, vet and staticcheck
