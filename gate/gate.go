@@ -6,6 +6,8 @@ package gate
 
 import (
 	"container/list"
+	"context"
+	"io"
 	"net"
 	"net/http"
 	"net/netip"
@@ -21,11 +23,11 @@ type Gate struct {
 	perAddress int
 	open       int
 	places     map[netip.Prefix]*place
-	idle       list.List // of *conn that serve no request, the longest idle first
+	idle       list.List // of *conn that serve no whole request, the longest idle first
 	counts     Counts
 }
 
-// Counts are totals but for Open.
+// Counts are totals, except Open.
 type Counts struct {
 	Open      int    // now
 	Accepted  uint64 // all that came
@@ -59,22 +61,43 @@ func (g *Gate) Counts() Counts {
 	return c
 }
 
-// Watch lets the gate know which connections of a server are idle. Call it before the server serves.
+// Watch lets the gate know which connections of a server are idle: those that don't have a whole request for it. Call it before
+// the server serves, once its Handler is set.
 func (g *Gate) Watch(s *http.Server) {
-	s.ConnState = func(nc net.Conn, state http.ConnState) {
-		c, ok := nc.(*conn)
+	type key struct{}
+	s.ConnContext = func(ctx context.Context, nc net.Conn) context.Context { return context.WithValue(ctx, key{}, nc) }
+	handler := s.Handler
+	s.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, ok := r.Context().Value(key{}).(*conn)
 		if !ok {
+			handler.ServeHTTP(w, r)
 			return
 		}
-		g.mu.Lock()
-		defer g.mu.Unlock()
-		switch state {
-		case http.StateActive:
-			c.busy()
-		case http.StateIdle:
-			c.rest()
+		g.set(c.busy)
+		defer g.set(c.rest)
+		if r.Body != http.NoBody {
+			r.Body = &body{r.Body, c}
 		}
-	}
+		handler.ServeHTTP(w, r)
+	})
+}
+
+func (g *Gate) set(state func()) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	state()
+}
+
+// body is that of a request. While it has yet to come its connection is idle.
+type body struct {
+	io.ReadCloser
+	conn *conn
+}
+
+func (b *body) Read(p []byte) (int, error) {
+	b.conn.gate.set(b.conn.rest)
+	defer b.conn.gate.set(b.conn.busy)
+	return b.ReadCloser.Read(p)
 }
 
 // Listener returns a listener for TCP whose connections pass the gate.

@@ -3,6 +3,7 @@ package gate
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/netip"
@@ -31,6 +32,10 @@ func newSite(t *testing.T, most int) *site {
 	require.NoError(t, err)
 	s.addr = l.Addr().String()
 	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			s.held <- struct{}{}
+			_, _ = io.Copy(io.Discard, r.Body)
+		}
 		if r.URL.Path == "/hold" {
 			s.held <- struct{}{}
 			<-s.hold
@@ -128,6 +133,34 @@ func TestIdleConnectionsGiveWay(t *testing.T) {
 	busy.served()
 	c := s.gate.Counts()
 	require.Equal(t, Counts{Open: most, Accepted: 3*most + 2, Displaced: 3*most + 2 - most}, c)
+}
+
+// Who begins a request and does not end it holds nothing.
+func TestUnfinishedRequestsGiveWay(t *testing.T) {
+	for _, beginning := range []string{"G", "GET / HTTP/1.1\r\nHost: ", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc"} {
+		const most = 3
+		s := newSite(t, most)
+		var slow []*visitor
+		for range most {
+			v := s.visit("127.0.0.1")
+			_, err := io.WriteString(v, beginning)
+			require.NoError(t, err)
+			if beginning[0] == 'P' {
+				<-s.held
+			}
+			slow = append(slow, v)
+		}
+		s.idles(most)
+		for range 3 {
+			next := s.visit("127.0.0.2")
+			next.ask("/")
+			next.served()
+		}
+		for _, v := range slow {
+			v.closed()
+		}
+		require.Equal(t, Counts{Open: most, Accepted: 2 * most, Displaced: most}, s.gate.Counts())
+	}
 }
 
 // Connections that serve requests never give way: who comes then is refused.
