@@ -223,6 +223,7 @@ func pps(id, sps uint32) []byte {
 // Slice types of ITU-T H.264 table 7-6.
 const (
 	sliceP = 5
+	sliceB = 6
 	sliceI = 7
 )
 

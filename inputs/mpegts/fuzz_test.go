@@ -140,6 +140,7 @@ func FuzzUnits(f *testing.F) {
 	for i := range fuzzTypes {
 		f.Add(uint8(i), append([]byte{0, 1, 0, 60}, idr(200)...))
 	}
+	f.Add(uint8(0), reorderedPES())
 	f.Fuzz(func(t *testing.T, kind uint8, b []byte) {
 		if len(b) > 1<<16 {
 			return
@@ -168,6 +169,21 @@ func FuzzUnits(f *testing.F) {
 		}
 		checked(t, c.buf)
 	})
+}
+
+// reorderedPES are pictures for FuzzUnits that are shown in another order, as the B slices tell.
+func reorderedPES() (b []byte) {
+	for i, unit := range [][]byte{
+		annexB(untold(), pps(0, 0), slice(0x65, 0, sliceI, 0, 20)),
+		annexB(slice(0x41, 0, sliceP, 1, 20)),
+		annexB(slice(0x01, 0, sliceB, 2, 20)),
+		annexB(slice(0x41, 0, sliceP, 3, 20)),
+		annexB(recoveryPoint(9), slice(0x41, 0, sliceI, 4, 20)),
+	} {
+		b = append(b, 1, byte(i%2)*7+1, 0, byte(len(unit)))
+		b = append(b, unit...)
+	}
+	return b
 }
 
 // TestHostileVolume: what is hostile takes no more than linear time.

@@ -159,7 +159,6 @@ func withoutDTSFrom(c *crafter, list []media.Packet, base int64) []byte {
 // decoded picture buffer allows is reckoned with, and the pictures are shown in order from the first one on.
 func TestReorderUntold(t *testing.T) {
 	set := untold()
-	const sliceB = 6
 	in := craft().tables(0, onlyVideo...)
 	var want []int64
 	write := func(at int64, nals ...[]byte) {
