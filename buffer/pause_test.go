@@ -52,6 +52,27 @@ func TestPause(t *testing.T) {
 	require.Len(t, tracks, 3, "the same tracks")
 }
 
+// TestPauseAudioAhead checks that a picture in the middle of a GOP begins no epoch because the sound is ahead of it.
+func TestPauseAudioAhead(t *testing.T) {
+	const second = int64(media.ClockRate)
+	w, r, _ := newBuffer(t, Options{})
+	require.NoError(t, w.BeginEpoch([]media.Track{videoTrack, audioTrack}))
+	for n := range int64(10) {
+		write(t, w, 0, n*second/5, n%5 == 0, nil)
+		write(t, w, 1, n*second/5, true, nil)
+	}
+	for n := int64(26); n <= 30; n++ { // after 3 s, with the sound 0.4 s ahead
+		write(t, w, 1, (n+2)*second/5, true, nil)
+		write(t, w, 0, n*second/5, n%5 == 0, nil)
+	}
+	w.Commit()
+	all := entries(t, r)
+	require.Len(t, all, 21)
+	require.True(t, all[20].Has(EpochStart|SegmentStart|RandomAccess))
+	require.Equal(t, 0, all[20].Track)
+	require.Equal(t, 6*second, all[20].DTS)
+}
+
 // TestPauseWithoutRandomAccess checks that packets are left out for as long as a segment may last, not longer.
 func TestPauseWithoutRandomAccess(t *testing.T) {
 	const second = int64(media.ClockRate)

@@ -157,7 +157,7 @@ func (w *Writer) resumes(p *media.Packet, dts int64) bool {
 	}
 	random := p.Track == w.cutter.lead && (p.RandomAccess || w.cutter.kinds[p.Track] != media.Video)
 	waited := dts - w.pausedUntil
-	return random || waited < 0 || waited > w.cutter.max
+	return random || max(waited, -waited) > w.cutter.max // tracks are not quite in step, so some packets are from before
 }
 
 // beginEpoch opens the pending epoch with the decoding time of its first packet.
