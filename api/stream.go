@@ -80,6 +80,7 @@ type Track struct {
 	Codec      media.Codec `json:"codec" example:"h264"`
 	Codecs     string      `json:"codecs,omitempty" doc:"Codec with its parameters as in RFC 6381" example:"avc1.64001f"`
 	Language   string      `json:"language,omitempty" doc:"Three letters of ISO 639-2" example:"eng"`
+	Role       media.Role  `json:"role,omitempty" enum:"description,narration,hearing,subtitles" doc:"Whom audio is for; absent for everybody. description: with a description of the pictures; narration: that description alone; hearing: for the hard of hearing; subtitles: spoken ones"`
 	Width      int         `json:"width,omitempty" doc:"Pixels"`
 	Height     int         `json:"height,omitempty" doc:"Pixels"`
 	Interlaced bool        `json:"interlaced,omitempty" doc:"The video is interlaced"`

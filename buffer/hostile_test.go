@@ -1,6 +1,7 @@
 package buffer
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"math"
@@ -110,6 +111,11 @@ var hostileTests = []struct {
 	{"table cut off", func(w *Writer) { w.m.h.slotLength[1] -= 1 }, true, true},
 	{"table without tracks", func(w *Writer) { w.m.table(1)[0] = 0 }, true, true},
 	{"table of many tracks", func(w *Writer) { w.m.table(1)[0] = 255 }, true, true},
+	{"table with a role that nobody knows", func(w *Writer) {
+		table := w.m.table(1)
+		i := bytes.Index(table, []byte("narration"))
+		table[i] = '"'
+	}, true, true},
 	{"table with a quote", func(w *Writer) { w.m.table(1)[2] = '"' }, true, true},
 	{"entry sequence", func(w *Writer) { w.m.record(150).seq++ }, true, true},
 	{"entry epoch", func(w *Writer) { w.m.record(150).epoch = 5 }, true, true},

@@ -9,10 +9,10 @@ import (
 
 const maxCodecName = 16
 
-// A track table: the number of tracks, then for each codec and language behind a length byte, PID, and the
+// A track table: the number of tracks, then for each codec, language and role behind a length byte, PID, and the
 // configuration behind a 16-bit length. Little endian, like all of the file.
 
-// appendTable encodes tracks. A language that is not three letters is left out.
+// appendTable encodes tracks. A language that is not three letters is left out, and so is a role that is not known.
 func appendTable(dst []byte, tracks []media.Track) ([]byte, error) {
 	if len(tracks) == 0 || len(tracks) > media.MaxTracks {
 		return nil, fmt.Errorf("%w: %d of them, 1 to %d are possible", ErrTracks, len(tracks), media.MaxTracks)
@@ -30,10 +30,14 @@ func appendTable(dst []byte, tracks []media.Track) ([]byte, error) {
 		if !validLanguage(language) {
 			language = ""
 		}
-		dst = append(dst, byte(len(t.Codec)))
-		dst = append(dst, t.Codec...)
-		dst = append(dst, byte(len(language)))
-		dst = append(dst, language...)
+		role := t.Role
+		if !role.Known() {
+			role = ""
+		}
+		for _, text := range []string{string(t.Codec), language, string(role)} {
+			dst = append(dst, byte(len(text)))
+			dst = append(dst, text...)
+		}
 		dst = binary.LittleEndian.AppendUint16(dst, t.PID)
 		dst = binary.LittleEndian.AppendUint16(dst, uint16(len(t.Config)))
 		dst = append(dst, t.Config...)
@@ -76,12 +80,13 @@ func parseTable(b []byte) ([]media.Track, error) {
 		t := &tracks[i]
 		t.Codec = media.Codec(take(number(1)))
 		t.Language = string(take(number(1)))
+		t.Role = media.Role(take(number(1)))
 		t.PID = uint16(number(2))
 		size := number(2)
 		if config := take(size); size > 0 {
 			t.Config = config
 		}
-		if bad || size > media.MaxConfigSize || !validCodec(string(t.Codec)) || !validLanguage(t.Language) {
+		if bad || size > media.MaxConfigSize || !validCodec(string(t.Codec)) || !validLanguage(t.Language) || !t.Role.Known() {
 			return nil, fmt.Errorf("%w: track %d", ErrCorrupt, i)
 		}
 	}

@@ -116,7 +116,7 @@ func TestWriterRefuses(t *testing.T) {
 	require.ErrorIs(t, w.BeginEpoch(long), ErrTooLarge)
 	require.NoError(t, w.EndEpoch(), "there is none")
 	odd := audioTrack
-	odd.Language = `x",` + "\n"
+	odd.Language, odd.Role = `x",`+"\n", `x"`
 	require.NoError(t, w.BeginEpoch([]media.Track{odd}))
 	require.ErrorIs(t, w.WritePacket(&media.Packet{Track: 1}), ErrTracks)
 	require.ErrorIs(t, w.WritePacket(&media.Packet{Track: -1}), ErrTracks)
@@ -134,6 +134,7 @@ func TestWriterRefuses(t *testing.T) {
 	tracks, err := r.Tracks(e.Epoch)
 	require.NoError(t, err)
 	require.Empty(t, tracks[0].Language, "it would end up in a playlist")
+	require.Empty(t, tracks[0].Role)
 	require.NoError(t, w.Close())
 	require.ErrorIs(t, w.Close(), ErrClosed)
 	require.ErrorIs(t, w.WritePacket(&media.Packet{}), ErrClosed)

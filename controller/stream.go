@@ -305,7 +305,7 @@ func describeTracks(tracks []media.Track) []api.Track {
 			continue // none that a player chooses
 		}
 		d := api.Track{
-			ID: i, PID: t.PID, Kind: t.Codec.Kind().String(), Codec: t.Codec, Language: t.Language,
+			ID: i, PID: t.PID, Kind: t.Codec.Kind().String(), Codec: t.Codec, Language: t.Language, Role: t.Role,
 			HLS: carriesFMP4(t.Codec), HLSTS: carriesTS(t.Codec),
 		}
 		if p, err := t.Params(); err == nil {

@@ -105,6 +105,7 @@ func (c Codec) Kind() Kind {
 type Track struct {
 	Codec    Codec  `json:"codec"`
 	Language string `json:"language,omitempty"` // ISO 639-2, three letters, or empty
+	Role     Role   `json:"role,omitempty"`     // of audio
 	PID      uint16 `json:"pid,omitempty"`      // packet identifier in the source, 0 where it has none
 	Config   []byte `json:"config,omitempty"`   // see Codec
 	// KeyframeDistance is up to how far apart key frames may come, in 90 kHz ticks, where the options that x264 and x265

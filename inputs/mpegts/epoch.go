@@ -128,7 +128,7 @@ func (d *Demuxer) announce() error {
 	for _, s := range d.streams {
 		if s.track >= 0 {
 			tracks = append(tracks, media.Track{
-				Codec: s.given.codec, Language: s.language, PID: s.pid, Config: s.given.config,
+				Codec: s.given.codec, Language: s.language, Role: s.role, PID: s.pid, Config: s.given.config,
 				KeyframeDistance: s.keyframeDistance(),
 			})
 		}

@@ -12,19 +12,24 @@ type format struct {
 	cells    bool        // KLV in metadata AU cells (ISO/IEC 13818-1 2.12.4)
 	opus     uint8       // channel_config_code
 	language string
+	role     media.Role
 }
 
-// is tells whether the stream carries this element in the same way.
+// is reports whether the stream carries this element in the same way.
 func (s *stream) is(e element) bool {
 	f := s.format
-	f.language = e.language
+	f.language, f.role = e.language, e.role
 	return s.pid == e.pid && f == e.format
 }
 
 // classify finds the codec of an element. ok is false for what is not understood.
 func classify(e *ts.Element, m *ts.PMT) (f format, ok bool) {
 	program := m.Descriptors.Format()
-	f.language = e.Descriptors.Language()
+	defer func() {
+		if f.language = e.Descriptors.Language(); f.codec.Kind() == media.Audio {
+			f.role, f.language = audioRole(e.Descriptors)
+		}
+	}()
 	switch e.Type {
 	case ts.StreamTypeH264:
 		f.codec = media.H264

@@ -154,8 +154,13 @@ func (d Descriptors) MetadataFormat() uint32 {
 // Language returns the first ISO 639-2 code of the language descriptor (ISO/IEC 13818-1
 // 2.6.18) in lower case, empty if there is none or it is undetermined.
 func (d Descriptors) Language() string {
-	b, ok := d.Find(DescriptorISO639)
-	if !ok || len(b) < 3 {
+	b, _ := d.Find(DescriptorISO639)
+	return LanguageCode(b)
+}
+
+// LanguageCode returns the ISO 639-2 code in the first three bytes in lower case, empty if there is none or it is undetermined.
+func LanguageCode(b []byte) string {
+	if len(b) < 3 {
 		return ""
 	}
 	var code [3]byte

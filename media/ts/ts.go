@@ -53,8 +53,11 @@ const (
 	DescriptorExtension    = 0x7F
 )
 
-// ExtensionOpus is the descriptor_tag_extension of the Opus audio descriptor.
-const ExtensionOpus = 0x80
+// The values of descriptor_tag_extension (ETSI EN 300 468 table 109, and of Opus).
+const (
+	ExtensionSupplementaryAudio = 0x06
+	ExtensionOpus               = 0x80
+)
 
 // The values of format_identifier in a registration or metadata descriptor.
 const (

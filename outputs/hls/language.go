@@ -33,7 +33,10 @@ func language(code string) (tag, name string) {
 		}
 	}
 	switch code {
-	case "und", "mis", "mul", "zxx", "qaa":
+	case "und", "mis", "mul", "zxx":
+		return "", ""
+	}
+	if code >= "qaa" && code <= "qtz" { // for local use
 		return "", ""
 	}
 	if l, ok := languages[code]; ok {

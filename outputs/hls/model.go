@@ -30,6 +30,7 @@ type lane struct {
 	params media.Params
 	codec  media.Codec
 	lang   string
+	role   media.Role
 	init   []byte // initialization section
 }
 
@@ -78,7 +79,7 @@ func newLane(t *media.Track) (lane, bool) {
 	if err != nil {
 		return lane{}, false
 	}
-	return lane{video: t.Codec.Kind() == media.Video, params: p, codec: t.Codec, lang: t.Language, init: init}, true
+	return lane{video: t.Codec.Kind() == media.Video, params: p, codec: t.Codec, lang: t.Language, role: t.Role, init: init}, true
 }
 
 // hasTS tells whether there is anything that a transport stream can carry.

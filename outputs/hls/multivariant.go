@@ -191,10 +191,14 @@ func (s *snapshot) renderMultivariant() []byte {
 // write lists the renditions of a group. Where the first is the variant itself, it has no URI (RFC 8216 4.3.4.2.1).
 func (g *audioGroup) write(t *text, names map[string]bool, inVariant bool) {
 	clear(names)
+	main := max(0, slices.IndexFunc(g.lanes, func(l *lane) bool { return l.role == "" }))
 	for i, l := range g.lanes {
 		tag, name := language(l.lang)
 		if name == "" {
 			name = "Audio " + strconv.Itoa(i+1)
+		}
+		if r := roles[l.role].name; r != "" {
+			name += " (" + r + ")"
 		}
 		unique := name
 		for n := 2; names[unique]; n++ {
@@ -205,12 +209,19 @@ func (g *audioGroup) write(t *text, names map[string]bool, inVariant bool) {
 		if tag != "" {
 			t.add(`,LANGUAGE="`, tag, `"`)
 		}
-		if i == 0 {
+		if i == main {
 			t.add(",DEFAULT=YES")
 		} else {
 			t.add(",DEFAULT=NO")
 		}
-		t.add(",AUTOSELECT=YES")
+		if i == main || l.role != media.RoleNarration { // which nobody can follow by itself
+			t.add(",AUTOSELECT=YES")
+		} else {
+			t.add(",AUTOSELECT=NO")
+		}
+		if c := roles[l.role].characteristics; c != "" {
+			t.add(`,CHARACTERISTICS="`, c, `"`)
+		}
 		if n := l.params.Channels; n > 0 {
 			t.add(`,CHANNELS="`, strconv.Itoa(n), `"`)
 		}
@@ -219,6 +230,14 @@ func (g *audioGroup) write(t *text, names map[string]bool, inVariant bool) {
 		}
 		t.line()
 	}
+}
+
+// roles are what players and people are told of each (draft-pantos-hls-rfc8216bis 4.4.6.1.1).
+var roles = map[media.Role]struct{ name, characteristics string }{
+	media.RoleDescription: {"audio description", "public.accessibility.describes-video"},
+	media.RoleNarration:   {"narration", ""},
+	media.RoleHearing:     {"clear speech", "public.accessibility.enhances-speech-intelligibility"},
+	media.RoleSubtitles:   {"spoken subtitles", ""},
 }
 
 // variant is an EXT-X-STREAM-INF.

@@ -40,6 +40,10 @@ func TestMultivariant(t *testing.T) {
 		t.Language = l
 		return t
 	}
+	as := func(t media.Track, r media.Role) media.Track {
+		t.Role = r
+		return t
+	}
 	const video = `CODECS="avc1.64001F%s",RESOLUTION=1280x720,FRAME-RATE=30.000%s` + "\nv0/index.m3u8\n"
 	item := func(group, name, rest string) string {
 		return `#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="audio-` + group + `",NAME="` + name + `"` + rest
@@ -58,8 +62,22 @@ func TestMultivariant(t *testing.T) {
 		{name: "same language twice", tracks: []media.Track{videoTrack, aacTrack, aacTrack}, count: 1, want: []string{
 			item(aac, "German", ""), item(aac, "German 2", `,LANGUAGE="de",DEFAULT=NO`),
 		}},
-		{name: "no language", tracks: []media.Track{videoTrack, lang(aacTrack, ""), lang(aacTrack, "qqq")}, count: 1, want: []string{
-			item(aac, "Audio 1", ",DEFAULT=YES"), item(aac, "qqq", `,LANGUAGE="qqq"`),
+		{name: "no language", tracks: []media.Track{videoTrack, lang(aacTrack, ""), lang(aacTrack, "ast")}, count: 1, want: []string{
+			item(aac, "Audio 1", ",DEFAULT=YES"), item(aac, "ast", `,LANGUAGE="ast"`),
+		}},
+		{name: "a language for local use", tracks: []media.Track{videoTrack, lang(aacTrack, "qad")}, count: 1, want: []string{item(aac, "Audio 1", ",DEFAULT=YES")}},
+		{name: "roles", tracks: []media.Track{
+			videoTrack, as(lang(aacTrack, "fra"), media.RoleDescription), lang(aacTrack, "fra"), as(aacTrack, media.RoleHearing), as(aacTrack, media.RoleNarration),
+			as(aacTrack, media.RoleSubtitles),
+		}, count: 1, want: []string{
+			item(aac, "French (audio description)", `,LANGUAGE="fr",DEFAULT=NO,AUTOSELECT=YES,CHARACTERISTICS="public.accessibility.describes-video",CHANNELS="2",URI="a0/index.m3u8"`),
+			item(aac, "French", `,LANGUAGE="fr",DEFAULT=YES,AUTOSELECT=YES,CHANNELS="2",URI="a1/index.m3u8"`),
+			item(aac, "German (clear speech)", `,LANGUAGE="de",DEFAULT=NO,AUTOSELECT=YES,CHARACTERISTICS="public.accessibility.enhances-speech-intelligibility",CHANNELS="2",URI="a2/index.m3u8"`),
+			item(aac, "German (narration)", `,LANGUAGE="de",DEFAULT=NO,AUTOSELECT=NO,CHANNELS="2",URI="a3/index.m3u8"`),
+			item(aac, "German (spoken subtitles)", `,LANGUAGE="de",DEFAULT=NO,AUTOSELECT=YES,CHANNELS="2",URI="a4/index.m3u8"`),
+		}},
+		{name: "nothing but a description", tracks: []media.Track{videoTrack, as(aacTrack, media.RoleDescription)}, count: 1, want: []string{
+			item(aac, "German (audio description)", `,LANGUAGE="de",DEFAULT=YES,AUTOSELECT=YES,CHARACTERISTICS="public.accessibility.describes-video",CHANNELS="2",URI="a0/index.m3u8"`),
 		}},
 		{name: "two codecs, the one for browsers first", tracks: []media.Track{videoTrack, ac3Track, aacTrack}, count: 2, want: []string{
 			item(ac3, "English", `,LANGUAGE="en",DEFAULT=YES,AUTOSELECT=YES,CHANNELS="2",URI="a0/index.m3u8"`), item(aac, "German", ""),

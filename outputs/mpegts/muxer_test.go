@@ -412,6 +412,19 @@ func TestJumpOfTheClock(t *testing.T) {
 	}
 }
 
+// TestRoles: what is told of audio stands in its descriptors.
+func TestRoles(t *testing.T) {
+	for role, want := range map[media.Role]string{
+		"": "\x0A\x04deu\x00", media.RoleDescription: "\x0A\x04deu\x03\x7F\x02\x06\x86", media.RoleNarration: "\x0A\x04deu\x03\x7F\x02\x06\x06",
+		media.RoleHearing: "\x0A\x04deu\x02\x7F\x02\x06\x8A", media.RoleSubtitles: "\x0A\x04deu\x00\x7F\x02\x06\x8E",
+	} {
+		e := elementary{track: media.Track{Codec: media.AAC, Language: "deu", Role: role}}
+		require.Equal(t, want, string(e.descriptors()), role)
+	}
+	e := elementary{track: media.Track{Codec: media.AAC, Role: media.RoleHearing}}
+	require.Equal(t, "\x0A\x04und\x02\x7F\x02\x06\x8A", string(e.descriptors()))
+}
+
 func TestTables(t *testing.T) {
 	lang := func(tr media.Track, l string, pid uint16) media.Track {
 		tr.Language, tr.PID = l, pid

@@ -114,10 +114,24 @@ func (e *elementary) descriptors() []byte {
 	case media.Opus:
 		d = append(registration(ts.FormatOpus), ts.DescriptorExtension, 2, ts.ExtensionOpus, e.track.Config[1])
 	}
-	if l := e.track.Language; len(l) == 3 {
-		d = append(d, ts.DescriptorISO639, 4, l[0], l[1], l[2], 0)
+	l := e.track.Language
+	if len(l) != 3 && e.track.Role != "" {
+		l = "und"
+	}
+	if len(l) == 3 {
+		d = append(d, ts.DescriptorISO639, 4, l[0], l[1], l[2], roles[e.track.Role].audioType)
+	}
+	if r := roles[e.track.Role]; r.supplementary != 0 {
+		d = append(d, ts.DescriptorExtension, 2, ts.ExtensionSupplementaryAudio, r.supplementary)
 	}
 	return d
+}
+
+// roles are the audio_type of each (ISO/IEC 13818-1 table 2-60), and what stands in its supplementary_audio_descriptor: mix_type,
+// editorial_classification and a reserved bit (ETSI EN 300 468 6.4.11).
+var roles = map[media.Role]struct{ audioType, supplementary byte }{
+	media.RoleDescription: {3, 0x80 | 1<<2 | 2}, media.RoleNarration: {3, 1<<2 | 2}, media.RoleHearing: {2, 0x80 | 2<<2 | 2},
+	media.RoleSubtitles: {0, 0x80 | 3<<2 | 2},
 }
 
 // tablePacket appends a section in packets: as many as it takes, which for 32 tracks may be more than one.

@@ -7,6 +7,7 @@ interface Track {
   height?: number
   frame_rate?: number
   language?: string
+  role?: string
   bitrate?: number
 }
 
@@ -64,6 +65,7 @@ function describe(t: Track): string {
   if (t.width && t.height) words.push(`${t.width}×${t.height}`)
   if (t.frame_rate) words.push(`${Math.round(t.frame_rate * 100) / 100} fps`)
   if (t.language) words.push(t.language)
+  if (t.role) words.push(`(${t.role})`)
   if (t.bitrate) words.push(t.bitrate >= 1e6 ? `${(t.bitrate / 1e6).toFixed(1)} Mbit/s` : `${Math.round(t.bitrate / 1e3)} kbit/s`)
   return words.join(' ')
 }
