@@ -319,6 +319,32 @@ func TestStore(t *testing.T) {
 	require.Zero(t, s.Stats().Cached)
 }
 
+// A client that does not take its part keeps nobody from the segment: pages of the file stay on their way to it, here in a pipe.
+func TestSegmentWhilePartIsSent(t *testing.T) {
+	f := newFeed(t, buffer.Options{})
+	f.begin(videoTrack)
+	f.synthetic(0, 100)
+	s := f.stream(Options{})
+	g := s.current().segments[0]
+	part, _, err := s.store.acquire(g, "v0", 0)
+	require.NoError(t, err)
+	defer s.store.release(part)
+	r, w, err := os.Pipe()
+	require.NoError(t, err)
+	defer r.Close()
+	defer w.Close()
+	from := int64(0)
+	n, err := unix.Splice(int(part.memory.Fd()), &from, int(w.Fd()), nil, 4096, 0)
+	require.NoError(t, err)
+	require.NotZero(t, n)
+
+	whole, _, err := s.store.acquire(g, "v0", -1)
+	require.NoError(t, err)
+	defer s.store.release(whole)
+	_, err = whole.memory.WriteAt([]byte{1}, 0)
+	require.ErrorIs(t, err, os.ErrPermission)
+}
+
 func TestSingleFlight(t *testing.T) {
 	f := newFeed(t, buffer.Options{})
 	f.begin(videoTrack)

@@ -13,7 +13,8 @@ import (
 const (
 	flushSize   = 1 << 20 // bytes of transport stream written at once
 	keepScratch = 8 << 20 // memory of builders that is kept, in bytes
-	seals       = unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE
+	// F_SEAL_WRITE would be refused (EBUSY) as long as the kernel holds pages of the file for a client that is slow to take its parts.
+	seals = unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_FUTURE_WRITE
 )
 
 // fileKey names a segment in one rendition.
