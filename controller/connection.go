@@ -237,6 +237,9 @@ func (c *Controller) connected(conn *connection, connected srt.Connected) {
 	c.tellConnection(api.EventConnected, conn)
 	c.log.Info("SRT connected", "conn", conn.ID, "stream", conn.Stream, "role", roleName(conn.Role), "peer", conn.Peer,
 		"peer_version", connected.PeerSRT, "latency_receive_ms", connected.LatencyRcv, "latency_send_ms", connected.LatencySnd, "key_length", connected.KeyLength)
+	if c.crowded(conn) {
+		c.turnAway(conn, causePerStream, crowdedReason)
+	}
 }
 
 // closeConnection begins to end a connection; sweepConnections sees that it does.

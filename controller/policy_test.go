@@ -187,6 +187,33 @@ func TestRoleThatIsNotAllowed(t *testing.T) {
 	require.Len(t, good.hearsOf(srt.MsgBuffer, nil), 1)
 }
 
+// Who has not finished its handshake takes no place of the stream, and who finishes it when all are taken is turned away.
+func TestPlacesOfAStream(t *testing.T) {
+	d := newDesk(t)
+	d.Config.Limits.PerStream = 3
+	publisher := d.admitted(1, "publish:live")
+	d.live(publisher)
+	var strangers []*peer
+	for id := range uint64(5) {
+		strangers = append(strangers, d.unfinished(id+10, "read:live"))
+	}
+	d.says(publisher, srt.MsgConnected, srt.Connected{}) // told again
+	for i, q := range strangers[:2] {
+		d.says(q, srt.MsgConnected, srt.Connected{})
+		require.True(t, q.p.conn.closing.IsZero(), i)
+	}
+	require.Equal(t, causePerStream, d.ask("read:live").cause)
+	d.says(strangers[2], srt.MsgConnected, srt.Connected{})
+	require.False(t, strangers[2].p.conn.closing.IsZero())
+	require.EqualValues(t, 1, d.rejects[causePerStream])
+	d.silent("live")
+	next := d.unfinished(20, "publish:live")
+	d.published(next)
+	require.True(t, next.p.conn.closing.IsZero(), "the old one gives its place")
+	require.Same(t, next.p.conn, d.streams["live"].successor)
+	require.EqualValues(t, 1, d.rejects[causePerStream])
+}
+
 func TestLimits(t *testing.T) {
 	d := newDesk(t)
 	l := &d.Config.Limits
