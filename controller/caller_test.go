@@ -580,6 +580,17 @@ func TestSourceThatFails(t *testing.T) {
 	web.hearsOf(httpd.MsgSource, &told)
 	require.Equal(t, httpd.Source{Name: "live", State: httpd.SourceStarting}, told, "nothing is wrong any more")
 	require.Equal(t, httpd.Source{Name: "live", State: httpd.SourceStarting}, asks())
+	d.fails(call, srt.Failed{Reason: srt.FailLost})
+	d.after(0)
+	call, _, _ = d.called()
+	d.says(call, srt.MsgConnected, srt.Connected{})
+	d.fails(call, srt.Failed{Reason: srt.FailLost})
+	require.Eventually(t, func() bool {
+		told = httpd.Source{}
+		web.hearsOf(httpd.MsgSource, &told)
+		return told.State == httpd.SourceFailed
+	}, 5*time.Second, time.Millisecond, "neither has lasted")
+	require.Equal(t, "the source of this stream fell silent", told.Why)
 }
 
 // TestPlightOfASource has a sentence for viewers for each reason that there is. None repeats what peer or system say.

@@ -326,10 +326,12 @@ func (c *Controller) callEnded(conn *connection) {
 		k.rest = nil
 		k.count(why, now)
 		k.round.fail(now, mathrand.Float64())
+		c.tellPlight(k, now)
 	default:
 		k.rest = nil
 		k.count(why, now)
 		k.round.down(now, mathrand.Float64())
+		c.tellPlight(k, now)
 	}
 }
 
@@ -349,10 +351,8 @@ func (c *Controller) callFails(k *dialer, why srt.Failed, now time.Time) {
 	}
 	if pause := k.round.next.Sub(now); pause > 0 {
 		attrs = append(attrs, "again_in", pause.Round(time.Millisecond).String())
-		if p := c.single(roleHTTP); p != nil && k.role == srt.RolePublish {
-			c.tellSource(p, httpd.Source{Name: k.stream, State: httpd.SourceFailed, Why: k.plight()})
-		}
 	}
+	c.tellPlight(k, now)
 	c.log.Log(c.out.ctx, slog.LevelWarn, "an SRT call has failed", attrs...)
 }
 

@@ -39,6 +39,13 @@ func (k *dialer) plight() string {
 	return text
 }
 
+// tellPlight says to those who wait for a stream that its source has failed, once there is no other address to try at once.
+func (c *Controller) tellPlight(k *dialer, now time.Time) {
+	if p := c.single(roleHTTP); p != nil && k.role == srt.RolePublish && k.round.next.After(now) {
+		c.tellSource(p, httpd.Source{Name: k.stream, State: httpd.SourceFailed, Why: k.plight()})
+	}
+}
+
 // wanted starts the source of a stream that requests ask for, and says what becomes of them. They need not wait for a source that
 // is not called again before they give up.
 func (c *Controller) wanted(name string, now time.Time) httpd.Source {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -93,9 +94,9 @@ func TestPlayerPage(t *testing.T) {
 	require.NotContains(t, console.String(), "exception")
 }
 
-// TestPlayerPageOfADeadSource opens the page of a stream whose source can't be reached: it says why, not where the source is, and
-// plays once the source is there. When the source is gone, the page says why again.
-func TestPlayerPageOfADeadSource(t *testing.T) {
+// TestPlayerPageSaysWhy opens the page of a stream whose source can't be reached: it says why, not where the source is, and
+// plays once the source is there. When the source is gone, the page says why again. It says so too of a stream that can't be played.
+func TestPlayerPageSaysWhy(t *testing.T) {
 	t.Parallel()
 	port := udpPort(t)
 	address := fmt.Sprintf("127.0.0.1:%d", port)
@@ -118,10 +119,16 @@ func TestPlayerPageOfADeadSource(t *testing.T) {
 	source := loop(t, plainClip(t), fmt.Sprintf("srt://%s?mode=listener&passphrase=%s", address, callSecret))
 	s.eventually(90*time.Second, "the page plays", func() bool { return state() == "playing" })
 	source.end()
-	s.eventually(60*time.Second, "the page says why it has ended", func() bool {
-		return state() == "waiting" && strings.Contains(text(), "the source of this stream can't be reached: the connection timed out")
+	s.eventually(90*time.Second, "the page says why it has ended", func() bool {
+		return state() == "waiting" && regexp.MustCompile("the source of this stream (fell silent|can't be reached: the connection timed out)").MatchString(text())
 	})
 	s.requireSecret()
+
+	s.publish(clip(t, "mpeg2", 60, "-c:v mpeg2video -g 15 -pix_fmt yuv420p -an"), "publish:odd")
+	require.NoError(t, chromedp.Run(ctx, chromedp.Navigate("http://"+s.http+"/odd.html")))
+	s.eventually(60*time.Second, "the page says what can't be played", func() bool { return strings.Contains(text(), "mpeg2video on PID 256") })
+	require.Equal(t, "waiting", state())
+	screenshot(ctx, t, "unplayable")
 }
 
 // TestFrontPage lists a live stream with a link to its player.

@@ -177,6 +177,13 @@ function tell(): void {
   }
 }
 
+/** A player that waits for data of a stream that has ended may wait for good: the page looks for itself. */
+async function look(): Promise<void> {
+  const stuck = engine
+  const waits = () => stuck && engine === stuck && document.body.dataset.state === 'stalled'
+  if (waits() && (await presence(playlist)).state === 'absent' && waits()) lost()
+}
+
 let idle: ReturnType<typeof setTimeout> | undefined
 function awake(): void {
   document.body.classList.remove('idle')
@@ -227,5 +234,6 @@ $('#name').textContent = name
 soundChanged()
 awake()
 setInterval(tell, 1000)
+setInterval(() => void look(), 3000)
 show('connecting')
 void seek()
