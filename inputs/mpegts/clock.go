@@ -20,9 +20,6 @@ const (
 	maxReorder = 16
 	// maxStrays bounds the units of a track that are dropped because it did not follow a jump.
 	maxStrays = 250
-	// maxEarly and maxEarlyUnits bound the data that is held until the clock is known, in bytes and units.
-	maxEarly      = 16 << 10
-	maxEarlyUnits = 16
 )
 
 // clock is the one clock of the program (ISO/IEC 13818-1 2.4.2.1). Timestamps of all
@@ -163,47 +160,6 @@ func (s *stream) stampedAudio(u *unit, t int64, timed bool, dur int64) error {
 	u.dts = s.d.unwrap(t) - s.off
 	u.pts = u.dts
 	return s.d.judge(u, timed)
-}
-
-// stampedData takes a unit of a data track, which never decides on the clock.
-func (s *stream) stampedData(u *unit, t stamp, ok bool) error {
-	d := s.d
-	s.use()
-	switch {
-	case ok && !d.haveRef:
-		d.unwrap(t.dts)
-	case !d.haveRef && d.havePCR:
-		d.unwrap(d.pcr)
-	case !d.haveRef:
-		if len(d.early.units) >= maxEarlyUnits || len(d.early.data)+len(u.payload) > maxEarly {
-			d.stats.Oversized++
-			return nil
-		}
-		d.early.push(u)
-		return nil
-	}
-	u.dts = d.ref
-	if ok {
-		if dts := d.unwrap(t.dts); abs(dts-d.ref) <= 2*maxGap {
-			u.dts = dts
-		}
-	}
-	u.pts = u.dts
-	return d.pass(u)
-}
-
-// giveEarly passes on the data that came before the first time, now that the clock is known.
-func (d *Demuxer) giveEarly() error {
-	q := d.early
-	d.early = queue{}
-	for i := range q.units {
-		u := &q.units[i]
-		u.payload = q.payload(u)
-		if err := u.s.stampedData(u, stamp{}, false); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // usable reports whether a decoder can take the unit: it, or one before it, is one to start at.

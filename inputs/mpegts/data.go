@@ -3,8 +3,16 @@ package mpegts
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 
+	"brume/media"
 	"brume/media/ts"
+)
+
+// maxEarly and maxEarlyUnits bound the data that is held until the clock is known, in bytes and units.
+const (
+	maxEarly      = 16 << 10
+	maxEarlyUnits = 16
 )
 
 // spliceSection gives on a splice_info_section (ANSI/SCTE 35 9.6). It has no time of its
@@ -19,6 +27,53 @@ func (s *stream) spliceSection(b []byte) error {
 	}
 	u := unit{s: s, params: s.lastParams, random: true, payload: b}
 	return s.stampedData(&u, stamp{}, false)
+}
+
+// stampedData takes a unit of a data track, which never decides on the clock.
+func (s *stream) stampedData(u *unit, t stamp, ok bool) error {
+	d := s.d
+	s.use()
+	switch {
+	case ok && !d.haveRef:
+		d.unwrap(t.dts)
+	case !d.haveRef && d.clockOfData():
+		d.unwrap(d.pcr)
+	case !d.haveRef:
+		if len(d.early.units) >= maxEarlyUnits || len(d.early.data)+len(u.payload) > maxEarly {
+			d.stats.Oversized++
+			return nil
+		}
+		d.early.push(u)
+		return nil
+	}
+	u.dts = d.ref
+	if ok {
+		if dts := d.unwrap(t.dts); abs(dts-d.ref) <= 2*maxGap {
+			u.dts = dts
+		}
+	}
+	u.pts = u.dts
+	return d.pass(u)
+}
+
+// clockOfData reports whether PCR alone can tell the time of data. Where there are pictures or sound to come, theirs does:
+// PCR is well before them, and what waits for the tracks of an epoch would begin to count there.
+func (d *Demuxer) clockOfData() bool {
+	return d.havePCR && !slices.ContainsFunc(d.streams, func(s *stream) bool { return s.kind() != media.Data })
+}
+
+// giveEarly passes on the data that came before the first time, now that the clock is known.
+func (d *Demuxer) giveEarly() error {
+	q := d.early
+	d.early = queue{}
+	for i := range q.units {
+		u := &q.units[i]
+		u.payload = q.payload(u)
+		if err := u.s.stampedData(u, stamp{}, false); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // klvKey is how the key of each KLV item begins (SMPTE ST 336 6.1).

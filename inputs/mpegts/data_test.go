@@ -66,6 +66,14 @@ func TestSCTE35First(t *testing.T) {
 		require.Equal(t, []int64{450000}, r.times(1), "with the first picture, 4 s later")
 		require.Equal(t, steps(450000, 3, 3600), r.times(0))
 	})
+	t.Run("PCR long before pictures and sound", func(t *testing.T) {
+		in := craft().tables(0, append(withAudio[:2:2], withSplices[1])...).pcr(pidVideo, 27000, false).table(pidMore, splice(0)).pcr(pidVideo, 27000, false)
+		in.gop(90000, 9).audio(pidAudio, 90000, aac(16)).gop(122400, 3)
+		r, _ := demux(t, in.buf, Options{})
+		require.Len(t, r.epochs, 1, "sound is waited for as if there were no command")
+		require.Len(t, r.epochs[0].Tracks, 3)
+		require.Equal(t, []int64{90000}, r.times(2))
+	})
 	t.Run("bound", func(t *testing.T) {
 		in := craft().tables(0, withSplices...)
 		for range maxEarlyUnits + 3 {

@@ -60,7 +60,7 @@ func (d *Demuxer) packet(p *[ts.PacketSize]byte) error {
 			return nil
 		}
 		stuffed = d.adaptation(s, p[5:at])
-		if d.havePCR && len(d.early.units) > 0 {
+		if len(d.early.units) > 0 && d.clockOfData() {
 			if err := d.giveEarly(); err != nil {
 				return err
 			}

@@ -49,6 +49,8 @@ type dateRange struct {
 	id           string
 	key          spliceKey
 	state        rangeState
+	epoch        uint64
+	ticks        int64 // start as a timestamp of 33 bits
 	start        int64 // wall clock, Unix nanoseconds
 	end          int64 // the same, once it is over
 	planned      int64 // ticks, 0: not told

@@ -230,6 +230,21 @@ func TestSpliceTimeWraps(t *testing.T) {
 	require.InDelta(t, 100e9, d.list[1].end, 1, "before the break, which it can't end")
 }
 
+// TestLengthOfBreak has a wall clock that is bent, and one break over two epochs.
+func TestLengthOfBreak(t *testing.T) {
+	for epoch, want := range map[uint64]int64{1: 106e9, 2: 107e9} {
+		var d dateRanges
+		give := func(e buffer.Entry, b []byte) {
+			e.Length = len(b)
+			d.add(&e, func() ([]byte, error) { return b, nil })
+		}
+		give(buffer.Entry{Epoch: 1, DTS: 10 * second, PTS: 10 * second, Wall: 100e9}, insert(1, true, 10*second, 0, false))
+		give(buffer.Entry{Epoch: epoch, DTS: 16 * second, PTS: 16 * second, Wall: 107e9}, insert(1, false, 16*second, 0, false))
+		require.Len(t, d.list, 1)
+		require.InDelta(t, want, d.list[0].end, 1, epoch)
+	}
+}
+
 // TestDateRangesEnd has what leaves the playlist, and when.
 func TestDateRangesEnd(t *testing.T) {
 	const s = second

@@ -25,13 +25,32 @@ func newSplice(e *buffer.Entry, section []byte, at int64) splice {
 	c := splice{section: section, now: presented(e), epoch: e.Epoch}
 	c.start, c.ticks = c.now, e.PTS&(ts.Wrap-1)
 	if at != scte35.NoTime {
-		ahead := (at - e.PTS) & (ts.Wrap - 1)
-		if ahead >= ts.Wrap/2 {
-			ahead -= ts.Wrap
-		}
-		c.start, c.ticks, c.told = c.now+int64(media.Duration(ahead)), at, true
+		c.start, c.ticks, c.told = c.now+int64(media.Duration(ahead(at, e.PTS))), at, true
 	}
 	return c
+}
+
+// ahead is a - b on the circle of 33 bits, in the shorter direction.
+func ahead(a, b int64) int64 {
+	d := (a - b) & (ts.Wrap - 1)
+	if d >= ts.Wrap/2 {
+		d -= ts.Wrap
+	}
+	return d
+}
+
+// begin makes the range that begins with the command.
+func (c *splice) begin(id string, k spliceKey, state rangeState) dateRange {
+	return dateRange{id: id, key: k, state: state, epoch: c.epoch, ticks: c.ticks, start: c.start, due: never}
+}
+
+// after is the end of a range that began before the command. Within an epoch their time stamps tell how long it is: the wall
+// clock has followed the server's meanwhile.
+func (c *splice) after(r *dateRange) int64 {
+	if r.epoch != c.epoch {
+		return c.start
+	}
+	return r.start + max(int64(media.Duration(ahead(c.ticks, r.ticks))), 0)
 }
 
 // name is the ID of a command that is told by nothing but its place in the stream.
@@ -68,7 +87,9 @@ func (d *dateRanges) moment(c *splice, id string, k spliceKey) {
 			return
 		}
 	}
-	d.push(dateRange{id: id, key: k, start: c.start, due: never, cmd: c.section})
+	r := c.begin(id, k, rangeMoment)
+	r.cmd = c.section
+	d.push(r)
 }
 
 // out lists the beginning of a break, unless it is listed. One that was announced for another time than before moves.
@@ -93,7 +114,9 @@ func (d *dateRanges) out(c *splice, k spliceKey, v *scte35.Event) {
 	if i >= 0 && d.list[i].start > c.now {
 		d.list = slices.Delete(d.list, i, i+1)
 	}
-	d.push(dateRange{id: id, key: k, state: rangeOut, start: c.start, planned: v.Duration, due: due, out: c.section})
+	r := c.begin(id, k, rangeOut)
+	r.planned, r.due, r.out = v.Duration, due, c.section
+	d.push(r)
 }
 
 // repeated reports whether a way out is the one that is listed, said again: for the same time, or at once or for nearly the
@@ -124,10 +147,12 @@ func (d *dateRanges) in(c *splice, k spliceKey) {
 	}
 	switch {
 	case i < 0:
-		d.push(dateRange{id: c.eventName(k), key: k, state: rangeOver, start: c.start, end: c.start, due: never, in: c.section})
+		r := c.begin(c.eventName(k), k, rangeOver)
+		r.end, r.in = r.start, c.section
+		d.push(r)
 	case d.list[i].state == rangeOut:
 		r := &d.list[i]
-		r.state, r.end, r.in = rangeOver, c.start, c.section
+		r.state, r.end, r.in = rangeOver, c.after(r), c.section
 		d.bound()
 	case len(d.list[i].in) == 0:
 		d.list[i].in = c.section
