@@ -88,6 +88,7 @@ type Track struct {
 	FrameRate  float64     `json:"frame_rate,omitempty" doc:"Frames per second, absent when unknown"`
 	SampleRate int         `json:"sample_rate,omitempty" doc:"Hz"`
 	Channels   int         `json:"channels,omitempty" doc:"Audio channels"`
+	Atmos      bool        `json:"atmos,omitempty" doc:"The audio has objects beside its channels (Dolby Atmos in E-AC-3)"`
 	Bitrate    uint64      `json:"bitrate,omitempty" doc:"Measured bits per second, absent until known"`
 	HLS        bool        `json:"hls" doc:"The fMP4 variant of HLS carries it"`
 	HLSTS      bool        `json:"hls_ts" doc:"The MPEG-TS variant of HLS, and SRT, carry it"`

@@ -71,8 +71,8 @@ const (
 	MP3 Codec = "mp3"
 	// AC3: Config is the first 8 bytes of a syncframe; Payload is one syncframe.
 	AC3 Codec = "ac3"
-	// EAC3: Config is the first 8 bytes of an independent substream's syncframe. Payload is one
-	// access unit: six blocks of every substream (ETSI TS 102 366 annex E).
+	// EAC3: Config is the first 8 bytes of an independent substream's syncframe and, where it carries objects (Dolby Atmos),
+	// their complexity index (ETSI TS 103 420) in one more byte. Payload is one access unit: six blocks of every substream (ETSI TS 102 366 annex E).
 	EAC3 Codec = "eac3"
 	// Opus: Config is the OpusHead of RFC 7845 5.1 without its magic ("OpusHead").
 	// Payload is one Opus packet.

@@ -21,6 +21,7 @@ type Params struct {
 	VideoRange    string  // "PQ" or "HLG" (RFC 8216bis 4.4.6.2), "SDR", or empty where it is not told
 	SampleRate    int     // hertz
 	Channels      int     // 0 where it is not told
+	Objects       int     // of E-AC-3: complexity index of the objects beside the channels (Dolby Atmos), 1 to 16; 0: it has none
 	FrameDuration int64   // of an audio frame, 90 kHz ticks rounded down; 0 where it varies
 	CodecString   string  // RFC 6381; empty for data
 }
@@ -173,7 +174,17 @@ func paramsEAC3(config []byte) (Params, error) {
 	if err := sync.Unmarshal(config); err != nil {
 		return Params{}, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
-	return audioParams(sync.SampleRate(), sync.ChannelCount(), 1536, "ec-3")
+	p, err := audioParams(sync.SampleRate(), sync.ChannelCount(), 1536, "ec-3")
+	p.Objects = int(JOCComplexity(config))
+	return p, err
+}
+
+// JOCComplexity is the complexity index in a Config of EAC3, 0 where it has none.
+func JOCComplexity(config []byte) byte {
+	if len(config) < 9 || config[8] > 16 {
+		return 0
+	}
+	return config[8]
 }
 
 func paramsOpus(config []byte) (Params, error) {

@@ -91,6 +91,14 @@ func TestParams(t *testing.T) {
 			Params{SampleRate: 48000, Channels: 6, FrameDuration: 2880, CodecString: "ec-3"},
 		},
 		{
+			"E-AC-3 with objects", EAC3, unhex(t, "0b77017f3f86204010"),
+			Params{SampleRate: 48000, Channels: 6, Objects: 16, FrameDuration: 2880, CodecString: "ec-3"},
+		},
+		{
+			"E-AC-3 with too many", EAC3, unhex(t, "0b77017f3f86204011"),
+			Params{SampleRate: 48000, Channels: 6, FrameDuration: 2880, CodecString: "ec-3"},
+		},
+		{
 			"Opus", Opus, unhex(t, "0102380180bb0000000000"),
 			Params{SampleRate: 48000, Channels: 2, CodecString: "opus"},
 		},

@@ -157,7 +157,16 @@ func (eac3) frame(b []byte, more bool) (f frame, state int) {
 }
 
 func (eac3) params(b []byte) *params {
-	return &params{media.EAC3, append([]byte(nil), b[:8]...)}
+	p := &params{media.EAC3, append([]byte(nil), b[:8]...)}
+	if n := jocComplexity(b); n > 0 {
+		p.config = append(p.config, n)
+	}
+	return p
 }
 
-func (eac3) give(a *audio, f frame, b []byte) error { return a.unit(b, f.samples) }
+func (e eac3) give(a *audio, f frame, b []byte) error {
+	if p := a.params.config; jocComplexity(b) != media.JOCComplexity(p) {
+		a.params = e.params(b) // a programme in another form of sound, in frames that look the same
+	}
+	return a.unit(b, f.samples)
+}

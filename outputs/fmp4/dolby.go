@@ -2,6 +2,8 @@ package fmp4
 
 import (
 	"encoding/binary"
+
+	"brume/media"
 )
 
 var (
@@ -85,6 +87,9 @@ func eac3(config []byte) (*entry, error) {
 			w.u16(uint16(min(kbps, 0x1fff) << 3)) // data_rate, num_ind_sub 0
 			v := fscod<<22 | bsid<<17 | acmod<<9 | lfe<<8
 			w.u8(byte(v>>16), byte(v>>8), byte(v)&0xe0)
+			if n := media.JOCComplexity(config); n > 0 {
+				w.u8(1, n) // flag_ec3_extension_type_a, complexity_index_type_a (ETSI TS 103 420 C.3.1)
+			}
 		})
 	}), nil
 }

@@ -90,6 +90,22 @@ func TestChannels(t *testing.T) {
 	}
 }
 
+// TestObjects: dec3 tells the objects of E-AC-3 behind what it tells without.
+func TestObjects(t *testing.T) {
+	config := []byte{0x0b, 0x77, 0x01, 0x7f, 0x3f, 0x86, 0x20, 0x40}
+	box := func(config []byte) []byte {
+		b, err := Init(&media.Track{Codec: media.EAC3, Config: config})
+		require.NoError(t, err)
+		at := bytes.Index(b, []byte("dec3")) - 4
+		return b[at : at+int(b[at+3])]
+	}
+	plain := box(config)
+	require.Len(t, plain, 13)
+	with := box(append(config, 16))
+	require.Equal(t, append([]byte{0, 0, 0, 15}, plain[4:]...), with[:13])
+	require.Equal(t, []byte{1, 16}, with[13:])
+}
+
 func TestHostileConfigs(t *testing.T) {
 	for _, c := range []struct {
 		name   string

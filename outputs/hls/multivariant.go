@@ -222,8 +222,11 @@ func (g *audioGroup) write(t *text, names map[string]bool, inVariant bool) {
 		if c := roles[l.role].characteristics; c != "" {
 			t.add(`,CHARACTERISTICS="`, c, `"`)
 		}
-		if n := l.params.Channels; n > 0 {
-			t.add(`,CHANNELS="`, strconv.Itoa(n), `"`)
+		switch p := &l.params; {
+		case p.Objects > 0:
+			t.add(`,CHANNELS="`, strconv.Itoa(p.Objects), `/JOC"`)
+		case p.Channels > 0:
+			t.add(`,CHANNELS="`, strconv.Itoa(p.Channels), `"`)
 		}
 		if i > 0 || !inVariant {
 			t.add(`,URI="`, l.id, `/index.m3u8"`)

@@ -76,6 +76,9 @@ func TestMultivariant(t *testing.T) {
 			item(aac, "German (narration)", `,LANGUAGE="de",DEFAULT=NO,AUTOSELECT=NO,CHANNELS="2",URI="a3/index.m3u8"`),
 			item(aac, "German (spoken subtitles)", `,LANGUAGE="de",DEFAULT=NO,AUTOSELECT=YES,CHANNELS="2",URI="a4/index.m3u8"`),
 		}},
+		{name: "objects", tracks: []media.Track{videoTrack, {Codec: media.EAC3, Config: []byte{0x0b, 0x77, 0x01, 0x7f, 0x3f, 0x86, 0x20, 0x40, 16}}}, count: 2, want: []string{
+			item("ec-3", "Audio 1", `,DEFAULT=YES,AUTOSELECT=YES,CHANNELS="16/JOC",URI="a0/index.m3u8"`),
+		}},
 		{name: "nothing but a description", tracks: []media.Track{videoTrack, as(aacTrack, media.RoleDescription)}, count: 1, want: []string{
 			item(aac, "German (audio description)", `,LANGUAGE="de",DEFAULT=YES,AUTOSELECT=YES,CHARACTERISTICS="public.accessibility.describes-video",CHANNELS="2",URI="a0/index.m3u8"`),
 		}},
