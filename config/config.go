@@ -57,7 +57,8 @@ func (s *SRT) AllPorts() []Port { return append([]Port{s.Port}, s.Ports...) }
 
 // HTTP is the port of viewers.
 type HTTP struct {
-	Address Address `yaml:"address"` // TCP address to listen on
+	Address   Address `yaml:"address"`    // TCP address to listen on
+	KeepQuery Bool    `yaml:"keep_query"` // playlists carry the query of their request on to what they name
 }
 
 // API is the port of the API, the metrics and the front page. Nobody has to log in there, so

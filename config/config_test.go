@@ -269,7 +269,7 @@ func TestEnvironmentBeforeFile(t *testing.T) {
 
 func TestEveryKeyHasAVariable(t *testing.T) {
 	text := map[string]string{
-		"srt.address": ":1", "http.address": ":1", "api.address": "127.0.0.1:1", "srt.stream": "x", "srt.pool": "2",
+		"srt.address": ":1", "http.address": ":1", "http.keep_query": "true", "api.address": "127.0.0.1:1", "srt.stream": "x", "srt.pool": "2",
 		"srt.latency": "1s", "runtime_dir": "/r", "data_dir": "/d", "log.level": "warn", "log.format": "json", "buffer.size": "8MB",
 		"buffer.window": "50s", "buffer.segment_target": "2s", "buffer.segment_max": "5s", "buffer.part_target": "300ms", "resume": "3s",
 		"srt.mode": "play", "srt.slash": "last", "srt.passphrase": "correct horse", "limits.connections": "10", "limits.per_address": "9", "limits.per_stream": "8",
@@ -285,7 +285,7 @@ func TestEveryKeyHasAVariable(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, &Config{
 		SRT:  SRT{Port: Port{Address: ":1", Stream: "x", Mode: ModePlay, Slash: srt.SlashLast, Latency: Duration(time.Second), Passphrase: "correct horse"}, Pool: 2},
-		HTTP: HTTP{":1"}, API: API{"127.0.0.1:1"},
+		HTTP: HTTP{":1", true}, API: API{"127.0.0.1:1"},
 		RuntimeDir: "/r", DataDir: "/d", Log: Log{"warn", "json"},
 		Buffer:  Buffer{Duration(50 * time.Second), 8 * megabyte, Duration(2 * time.Second), Duration(5 * time.Second), Duration(300 * time.Millisecond)},
 		Resume:  Duration(3 * time.Second),

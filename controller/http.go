@@ -27,7 +27,9 @@ func (c *Controller) equipHTTP(p *process) {
 // tellHTTPLimits says what the configuration, which another controller may have read anew, lets clients use up.
 func (c *Controller) tellHTTPLimits(p *process) {
 	c.sendHTTP(p, func() error {
-		return p.ctl.Send(httpd.MsgLimits, httpd.Limits{PerAddress: int(c.Config.Limits.HTTPPerAddress)})
+		return p.ctl.Send(httpd.MsgLimits, httpd.Limits{
+			PerAddress: int(c.Config.Limits.HTTPPerAddress), KeepQuery: bool(c.Config.HTTP.KeepQuery),
+		})
 	})
 }
 

@@ -38,6 +38,8 @@ type Options struct {
 	// CacheBytes and CacheFiles bound the segments kept in memory. Those being sent come on top.
 	CacheBytes int64
 	CacheFiles int
+	// KeepQuery reports whether playlists carry the query of their request on to all that they name. Nil: they do not.
+	KeepQuery func() bool
 }
 
 func (o Options) withDefaults() Options {

@@ -82,11 +82,17 @@ func (s *Stream) answer(w http.ResponseWriter, r *http.Request, t *target) (stat
 	}
 	switch t.kind {
 	case KindMultivariant, KindPlaylist:
+		query := ""
+		if s.o.KeepQuery != nil && s.o.KeepQuery() {
+			if query, err = carriedQuery(r.URL.RawQuery); err != nil {
+				return 0, 0, err
+			}
+		}
 		p, err := s.playlist(r.Context(), t, r.URL)
 		if err != nil {
 			return 0, 0, err
 		}
-		status, n = writePlaylist(w, r, p)
+		status, n = writePlaylist(w, r, p, query)
 		return status, n, nil
 	case KindSegment, KindPart:
 		g, index, err := s.segment(r.Context(), t)
@@ -236,13 +242,16 @@ func directives(q url.Values) (msn uint64, part int64, blocking bool, err error)
 	return msn, part, true, nil
 }
 
-func writePlaylist(w http.ResponseWriter, r *http.Request, p *page) (int, int64) {
+// writePlaylist sends a page. One with a query is made for this request alone, and so it is not worth compressing.
+func writePlaylist(w http.ResponseWriter, r *http.Request, p *page, query string) (int, int64) {
 	h := w.Header()
 	h.Set("Cache-Control", cachePlaylist)
 	h.Set("Content-Type", typePlaylist)
 	h.Add("Vary", "Accept-Encoding")
 	b := p.plain
-	if acceptsGzip(r.Header.Get("Accept-Encoding")) {
+	if query != "" {
+		b = withQuery(b, query)
+	} else if acceptsGzip(r.Header.Get("Accept-Encoding")) {
 		b = p.gzip()
 		h.Set("Content-Encoding", "gzip")
 	}

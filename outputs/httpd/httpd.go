@@ -40,6 +40,8 @@ type server struct {
 
 	demand demand
 
+	keepQuery atomic.Bool
+
 	mu        sync.RWMutex
 	streams   map[string]*served
 	addresses []string
@@ -112,6 +114,7 @@ func (s *server) hear(m control.Message, files []*os.File) {
 		var l Limits
 		if err = m.Decode(&l); err == nil {
 			s.gate.SetPerAddress(l.PerAddress)
+			s.keepQuery.Store(l.KeepQuery)
 		}
 	case MsgStream:
 		var stream Stream
@@ -225,7 +228,7 @@ func (s *server) add(stream Stream, f *os.File) error {
 	if err != nil {
 		return err
 	}
-	next := &served{id: stream.ID, name: stream.Name, reader: reader, hls: hls.NewStream(stream.Name, reader, hls.Options{CacheFiles: s.most.cacheFiles})}
+	next := &served{id: stream.ID, name: stream.Name, reader: reader, hls: hls.NewStream(stream.Name, reader, hls.Options{CacheFiles: s.most.cacheFiles, KeepQuery: s.keepQuery.Load})}
 	next.setUnplayable(stream.Unplayable)
 	s.mu.Lock()
 	s.streams[stream.Name] = next

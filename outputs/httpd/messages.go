@@ -52,9 +52,10 @@ const (
 	ViewerWindow = 10 * time.Second
 )
 
-// Limits bound what clients may use up.
+// Limits bound what clients may use up, and say what they get.
 type Limits struct {
-	PerAddress int `json:"per_address"` // TCP connections of one IPv4 address or IPv6 /64; 0 for no bound
+	KeepQuery  bool `json:"keep_query"`  // playlists carry the query of their request on to what they name
+	PerAddress int  `json:"per_address"` // TCP connections of one IPv4 address or IPv6 /64; 0 for no bound
 }
 
 // Stream names a stream whose read-only buffer comes with the message.
