@@ -14,7 +14,7 @@ import (
 
 var (
 	videoTrack = media.Track{Codec: media.H264, PID: 256, Config: []byte{0, 0, 0, 1, 0x67}}
-	audioTrack = media.Track{Codec: media.AAC, PID: 257, Language: "deu", Role: media.RoleNarration, Config: []byte{0x11, 0x90}}
+	audioTrack = media.Track{Codec: media.MP2, PID: 257, Language: "deu", Role: media.RoleNarration, Config: []byte{0xff, 0xfd, 0xa4, 0x04}}
 
 	epochTime = time.Now().Add(time.Minute).Round(0) // later than any buffer is made
 )

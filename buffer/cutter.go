@@ -105,6 +105,12 @@ func (c *cutter) next(track int, at place, random bool) Flags {
 	return f
 }
 
+// fill places a packet that was made up for what the source did not send. It begins nothing.
+func (c *cutter) fill(track int, at place) Flags {
+	c.put(track, at, true)
+	return RandomAccess
+}
+
 // put adds a packet to the running segment and part.
 func (c *cutter) put(track int, at place, random bool) {
 	s := &c.spans[track]
@@ -158,6 +164,9 @@ func (c *cutter) startSegment(at place) Flags {
 		c.spans[i].inSegment = false
 	}
 	c.segments++
+	if c.parts == partsOn && c.epochParts != partsOpen {
+		c.decideParts()
+	}
 	f := SegmentStart | c.startPart(at)
 	c.part = 0
 	return f
@@ -238,9 +247,12 @@ func (c *cutter) overdue(dts int64) bool {
 	return dts+expected-c.from.dts > limit
 }
 
-// lastBoundary reports whether this is the last part boundary within the limit: a GOP that is too long is cut there.
+// lastBoundary reports whether this is the last part boundary within the limit: a GOP that is too long is cut there. One that is as long
+// as those before it ends in time.
 func (c *cutter) lastBoundary(track int, at place) bool {
-	return at.dts+c.partMost()-c.from.dts > c.limit() && c.partEnds(track, at)
+	limit := c.from.dts + c.limit()
+	ends := c.gops.last.dts + max(c.gops.longest, c.told)
+	return at.dts+c.partMost() > limit && (ends < at.dts || ends > limit) && c.partEnds(track, at)
 }
 
 // paused reports whether the source paused for longer than the running segment can last: with the packet of this

@@ -57,7 +57,7 @@ func (p *pace) add(dts int64) {
 		return
 	}
 	d = min(d, maxPace)
-	if known := p.longest(); known > 0 && d > 2*known {
+	if known := p.longest(); known > 0 && 2*d > 3*known {
 		if p.suspicious++; p.suspicious < 3 {
 			return
 		}

@@ -55,6 +55,13 @@ func (c *cutter) partEnds(track int, at place) bool {
 		return true
 	}
 	limit := c.planned()
+	if limit == 0 {
+		c.epochParts = partsOff // until the next segment, at least
+		return false
+	}
+	if length < c.partLeast() {
+		return false
+	}
 	if boundary, ok := c.gopBoundary(); ok {
 		return boundary
 	}
@@ -69,7 +76,7 @@ func (c *cutter) partEnds(track int, at place) bool {
 func (c *cutter) partEndsWithout(track int, dts int64) bool {
 	s, lead := &c.spans[track], &c.spans[c.lead].pace
 	frame := s.pace.mean()
-	if lead.started && dts > lead.last+lead.mean() && dts+frame-c.partFrom > c.partMost() {
+	if lead.started && dts > lead.last+lead.longest()+exactTicks && dts+frame-c.partFrom > c.partMost() {
 		return true // the last picture of the part lasts until here, and no part may be longer
 	}
 	return s.inPart && dts+frame-max(s.part, c.from.dts) > c.partMost()
@@ -99,7 +106,7 @@ func (c *cutter) gopBoundary() (boundary, ok bool) {
 }
 
 // decideParts decides whether the epoch has parts, and with the first epoch the stream. In a stream that
-// has parts, an epoch that can't have any has segments only.
+// has parts, an epoch has segments only for as long as it can't have any.
 func (c *cutter) decideParts() {
 	if c.planned() > 0 {
 		c.epochParts = partsOn
@@ -131,10 +138,6 @@ func (c *cutter) planned() int64 {
 		c.plan.slack = roundedTicks
 	}
 	c.plan.limit = c.nearestFit()
-	if c.plan.limit == 0 && c.epochParts == partsOn {
-		// Parts can't be long enough any more. They stay short enough.
-		c.plan.limit = c.partTarget
-	}
 	return c.plan.limit
 }
 
@@ -172,7 +175,7 @@ func (c *cutter) nearestFit() int64 {
 // fits reports whether parts of this length of the lead track are neither too long nor too short in any rendition.
 func (c *cutter) fits(length int64) bool {
 	most, least := c.partMost(), c.partLeast()
-	if length > most || length < least {
+	if length+c.plan.slack > most || length-c.plan.slack < least {
 		return false
 	}
 	for i, d := range c.plan.durations {

@@ -42,6 +42,9 @@ type Writer struct {
 	discontinuity uint32
 	lastWall      int64
 	lastDTS       int64
+
+	silences                 []silence // by track
+	silenceUntil, silenceNow int64     // what is filled in may come up to this decoding time at that wall clock
 }
 
 // epochRef is an epoch that has a table.
@@ -123,21 +126,38 @@ func (w *Writer) WritePacket(p *media.Packet) error {
 	}
 	if w.pending {
 		w.beginEpoch(dts)
+	} else if w.cutter.timed(p.Track) {
+		if err := w.fillSilence(dts); err != nil {
+			return err
+		}
 	}
+	if !w.sounds(p.Track, dts) {
+		return nil
+	}
+	at := place{dts, pts}
+	return w.append(p.Track, at, p.Payload, func() Flags {
+		flags := w.cutter.next(p.Track, at, p.RandomAccess)
+		if p.RandomAccess && p.Gradual {
+			flags |= Gradual
+		}
+		return flags
+	})
+}
+
+// append writes an access unit of the running epoch. mark places it in its segment and part.
+func (w *Writer) append(track int, at place, payload []byte, mark func() Flags) error {
+	length := int64(len(payload))
 	pos, err := w.room(length)
 	if err != nil {
 		return err
 	}
-	copy(w.m.payload(pos, length), p.Payload)
-	flags := w.cutter.next(p.Track, place{dts, pts}, p.RandomAccess)
-	if p.RandomAccess && p.Gradual {
-		flags |= Gradual
+	copy(w.m.payload(pos, length), payload)
+	flags := mark()
+	if track == w.cutter.lead {
+		w.clock.step(w.now, at.dts)
 	}
-	if p.Track == w.cutter.lead {
-		w.clock.step(w.now, dts)
-	}
-	w.lastDTS = dts
-	w.put(record{dts: dts, pts: pts, pos: uint64(pos), length: uint32(length), track: uint16(p.Track), flags: uint16(flags)})
+	w.lastDTS = at.dts
+	w.put(record{dts: at.dts, pts: at.pts, pos: uint64(pos), length: uint32(length), track: uint16(track), flags: uint16(flags)})
 	w.unseen += length
 	return nil
 }
@@ -168,10 +188,12 @@ func (w *Writer) beginEpoch(dts int64) {
 	if w.epoch != 0 {
 		w.discontinuity++
 	}
+	again := w.awaiting
 	w.pending, w.open, w.inherited, w.awaiting = false, true, false, false
 	w.epoch = max(uint64(w.now), w.epoch+1, w.floor+1)
 	w.cutter.begin(w.tracks)
 	w.clock.begin(w.now, w.lastWall, dts)
+	w.beginSilence(dts, again)
 	w.storeTable()
 }
 

@@ -171,7 +171,7 @@ func TestCoresArePure(t *testing.T) {
 		}
 	}
 	root := filepath.Dir(all["media"].Dir)
-	for _, f := range []string{"buffer/cutter.go", "buffer/parts.go", "buffer/pace.go", "srt/listener/core.go", "srt/listener/rate.go", "outputs/hls/playlist.go", "outputs/hls/multivariant.go", "controller/history.go"} {
+	for _, f := range []string{"buffer/cutter.go", "buffer/parts.go", "buffer/pace.go", "buffer/silence.go", "srt/listener/core.go", "srt/listener/rate.go", "outputs/hls/playlist.go", "outputs/hls/multivariant.go", "controller/history.go"} {
 		files = append(files, filepath.Join(root, f))
 	}
 	for _, f := range files {

@@ -169,7 +169,7 @@ func TestIntoARealBuffer(t *testing.T) {
 	last, err := r.Entry(head - 1)
 	require.NoError(t, err)
 	require.True(t, last.Has(buffer.EpochEnd))
-	require.Equal(t, p.Stats().Units+1, head)
+	require.GreaterOrEqual(t, head, p.Stats().Units+1, "and silence where the clip's sound ends before its picture")
 	info, err := r.Info()
 	require.NoError(t, err)
 	require.Equal(t, buffer.Ended, info.State)

@@ -83,6 +83,8 @@ func (k kept) content(t *testing.T) (c content) {
 		payload, err := k.r.Payload(&e, nil)
 		require.NoError(t, err)
 		switch kind := tracks[e.Track].Codec.Kind(); {
+		case bytes.Equal(payload, media.SilentAAC(tracks[e.Track].Config)):
+			// The clip's sound ends before its picture.
 		case kind != media.Multiplex:
 			c.units++
 			if !unit {

@@ -2,6 +2,7 @@ package hls
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os/exec"
@@ -75,16 +76,20 @@ func TestFFmpegPlays(t *testing.T) {
 				require.GreaterOrEqual(t, strings.Count(probed, "audio"), test.audios, probed)
 			}
 			for i := range c.tracks {
-				id, n := "v0", 0
+				id := "v0"
 				if c.tracks[i].Codec.Kind() == media.Audio {
 					id = "a" + string(rune('0'+i-test.video))
 				}
+				var sent []string
 				for _, p := range c.packets {
 					if p.Track == i {
-						n++
+						sent = append(sent, fmt.Sprint(p.PTS+90000))
 					}
 				}
-				require.Len(t, frames(t, base+id+"/index.m3u8", "0"), n, "every access unit of %s", id)
+				// ffmpeg's own clip has a hole of two frames of sound, which are filled.
+				got := frames(t, base+id+"/index.m3u8", "0")
+				require.Subset(t, got, sent, "every access unit of %s", id)
+				require.LessOrEqual(t, len(got), len(sent)+2)
 			}
 		})
 	}

@@ -250,10 +250,10 @@ func hinted(t *testing.T, playlist string) string {
 
 func TestHintThatDoesNotComeTrue(t *testing.T) {
 	f := newFeed(t, buffer.Options{})
-	f.begin(videoTrack, aacTrack)
+	f.begin(videoTrack, mp2Track) // nothing can be put in place of what is missing
 	audio := int64(0)
 	for n := range 80 {
-		for ; audio <= int64(n)*3000; audio += 1920 {
+		for ; audio <= int64(n)*3000; audio += 2160 {
 			f.packet(media.Packet{Track: 1, DTS: audio, PTS: audio, RandomAccess: true, Payload: []byte{1, 2, 3}}, 0)
 		}
 		f.synthetic(n, n+1)

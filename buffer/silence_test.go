@@ -1,0 +1,104 @@
+package buffer
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"brume/media"
+)
+
+var aacTrack = media.Track{Codec: media.AAC, PID: 258, Config: []byte{0x11, 0x90}} // 48 kHz, stereo
+
+// sounded writes 30 s of pictures and sound; heard says at what decoding times sound comes, and how late.
+func sounded(t *testing.T, tracks []media.Track, heard func(dts int64) (late int64, ok bool)) []Entry {
+	t.Helper()
+	w, r, _ := newBuffer(t, Options{})
+	require.NoError(t, w.BeginEpoch(tracks))
+	next := int64(0)
+	for dts := int64(0); dts < 30*media.ClockRate; dts += 3000 {
+		w.SetTime(epochTime.Add(media.Duration(dts)))
+		for {
+			late, ok := heard(next)
+			if next+late >= dts {
+				break
+			}
+			if ok {
+				write(t, w, 1, next, true, []byte{1})
+			}
+			next += 1920
+		}
+		write(t, w, 0, dts, dts%(30*3000) == 0, nil)
+		w.Commit()
+	}
+	return entries(t, r)
+}
+
+// holes are the distances of a track's packets that are longer than a frame of sound, or not forwards; silent counts those that were made up.
+func holes(t *testing.T, all []Entry, track int) (holes []int64, silent int) {
+	t.Helper()
+	last := int64(-1920)
+	for _, e := range all {
+		if e.Track != track {
+			continue
+		}
+		if d := e.DTS - last; d != 1920 {
+			holes = append(holes, d)
+		}
+		if last = e.DTS; e.Length > 1 {
+			silent++
+		}
+	}
+	return holes, silent
+}
+
+// TestSilence checks that AAC that is missing while the picture goes on is replaced frame by frame, in its place.
+func TestSilence(t *testing.T) {
+	const second = int64(media.ClockRate)
+	gap := func(dts int64) (int64, bool) { return 0, dts < 8*second || dts >= 12*second }
+	all := sounded(t, []media.Track{videoTrack, aacTrack}, gap)
+	got, silent := holes(t, all, 1)
+	require.Empty(t, got)
+	require.InDelta(t, 4*second/1920, silent, 1)
+	for i := 1; i < len(all); i++ {
+		require.LessOrEqual(t, all[i-1].DTS-all[i].DTS, int64(3000+1920), "silence lies where it belongs, so segments and parts are cut as always")
+	}
+	got, silent = holes(t, sounded(t, []media.Track{videoTrack, audioTrack}, gap), 1)
+	require.Len(t, got, 1, "nothing is made up for MP2")
+	require.Zero(t, silent)
+}
+
+// TestSilenceLate checks that sound that is always late is neither replaced nor left out, and that what comes after it was replaced is left out.
+func TestSilenceLate(t *testing.T) {
+	const second = int64(media.ClockRate)
+	got, silent := holes(t, sounded(t, []media.Track{videoTrack, aacTrack}, func(int64) (int64, bool) { return 2 * second, true }), 1)
+	require.Empty(t, got)
+	require.Zero(t, silent)
+	got, silent = holes(t, sounded(t, []media.Track{videoTrack, aacTrack}, func(dts int64) (int64, bool) {
+		return max(0, min(dts-8*second, 9*second-dts)), true // up to half a second too late
+	}), 1)
+	require.Empty(t, got)
+	require.NotZero(t, silent)
+}
+
+// TestSilenceUnheard checks that a track that sends nothing from the beginning is replaced after a while.
+func TestSilenceUnheard(t *testing.T) {
+	all := sounded(t, []media.Track{videoTrack, aacTrack}, func(int64) (int64, bool) { return 0, false })
+	_, silent := holes(t, all, 1)
+	require.InDelta(t, 25*media.ClockRate/1920, silent, 2)
+}
+
+// TestSilenceIsBounded runs away with the times of the picture: what is filled in follows the clock.
+func TestSilenceIsBounded(t *testing.T) {
+	w, r, _ := newBuffer(t, Options{Window: maxWindow})
+	require.NoError(t, w.BeginEpoch([]media.Track{videoTrack, aacTrack}))
+	w.SetTime(epochTime)
+	write(t, w, 0, 0, true, nil)
+	write(t, w, 1, 0, true, []byte{1})
+	for n := range int64(1000) {
+		write(t, w, 0, n*media.ClockRate, true, nil)
+	}
+	w.Commit()
+	_, silent := holes(t, entries(t, r), 1)
+	require.InDelta(t, silenceAhead/1920, silent, 1)
+}

@@ -1,0 +1,75 @@
+package media
+
+import "brume/media/bits"
+
+// Syntactic elements of a raw_data_block (ISO/IEC 14496-3 table 4.85).
+const (
+	elementSingle = 0 // single_channel_element
+	elementPair   = 1 // channel_pair_element
+	elementLFE    = 3 // lfe_channel_element
+	elementEnd    = 7
+)
+
+// layouts are the elements of each channelConfiguration in their order (ISO/IEC 14496-3 table 1.19).
+var layouts = [8][]uint32{
+	1: {elementSingle},
+	2: {elementPair},
+	3: {elementSingle, elementPair},
+	4: {elementSingle, elementPair, elementSingle},
+	5: {elementSingle, elementPair, elementPair},
+	6: {elementSingle, elementPair, elementPair, elementLFE},
+	7: {elementSingle, elementPair, elementPair, elementPair, elementLFE},
+}
+
+// SilentAAC makes the raw_data_block of a frame without sound for an AudioSpecificConfig. It returns nil where the core is not AAC LC, or
+// where only a program config element tells the channels.
+func SilentAAC(config []byte) []byte {
+	r := ascReader{bits.Reader{Data: config}}
+	object := r.objectType()
+	r.sampleRate()
+	channels := r.Read(4)
+	if object == 5 || object == 29 { // SBR and PS around the core
+		r.sampleRate()
+		object = r.objectType()
+	}
+	if r.Over() || object != 2 || channels == 0 || int(channels) >= len(layouts) {
+		return nil
+	}
+	var w bitWriter
+	tags := [4]uint32{}
+	for _, element := range layouts[channels] {
+		w.put(element, 3)
+		w.put(tags[element], 4) // element_instance_tag
+		tags[element]++
+		if element == elementPair {
+			w.put(0, 1) // common_window
+			w.silentChannel()
+		}
+		w.silentChannel()
+	}
+	w.put(elementEnd, 3)
+	return w.b
+}
+
+// bitWriter appends bits, the most significant first. The last byte is filled up with zeros.
+type bitWriter struct {
+	b    []byte
+	bits int
+}
+
+func (w *bitWriter) put(v uint32, n int) {
+	for n--; n >= 0; n-- {
+		if w.bits%8 == 0 {
+			w.b = append(w.b, 0)
+		}
+		w.b[w.bits/8] |= byte(v>>n&1) << (7 - w.bits%8)
+		w.bits++
+	}
+}
+
+// silentChannel writes an individual_channel_stream with no spectral data (ISO/IEC 14496-3 table 4.50): a long window with max_sfb 0.
+func (w *bitWriter) silentChannel() {
+	w.put(0, 8)         // global_gain
+	w.put(0, 1+2+1+6+1) // ics_reserved_bit, window_sequence, window_shape, max_sfb, predictor_data_present
+	w.put(0, 1+1+1)     // pulse_data_present, tns_data_present, gain_control_data_present
+}
