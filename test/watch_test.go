@@ -20,7 +20,7 @@ const watchEvery = 300 * time.Millisecond
 const watchLargest = 4 << 20
 
 // pending are rules that the server does not hold yet.
-var pending = []string{"part-short"}
+var pending []string
 
 // watcher follows the playlists of one stream while its test runs, fMP4 and MPEG-TS, and gives them and what they list to a checker.
 type watcher struct {

@@ -115,11 +115,12 @@ type span struct {
 	samples     int
 	bytes       int64
 	start, stop int64 // of the segment so far, as in part
-	wall        int64 // wall clock of the first sample's presentation, Unix nanoseconds
+	wall        int64 // wall clock of the first sample's presentation, Unix nanoseconds; where there is none, of when it would be
 	independent bool
 
 	open     part // the running part, while has
 	has      bool
+	held     bool  // a part mark came while the next sample was overdue, and open lasts until it comes
 	last     int64 // decoding time of the last sample
 	previous int64 // duration of the sample before it, 0 when not known
 }
@@ -267,11 +268,25 @@ func (m *model) complete(e *buffer.Entry) {
 	s.endPart(e)
 	s.length = s.lengthUntil(e)
 	s.complete, s.end = true, e.Seq
+	for i := range s.spans {
+		if p := &s.spans[i]; p.samples == 0 {
+			p.wall = m.expected(s, i)
+		}
+	}
 	m.running = nil
 	m.segments = append(m.segments, s)
 	if n := len(m.segments) - maxSegments; n > 0 {
 		m.segments = m.segments[n:]
 	}
+}
+
+// expected is the wall clock of a segment that follows the complete ones in a rendition, by what is known of the one before.
+func (m *model) expected(s *segment, lane int) int64 {
+	if n := len(m.segments); n > 0 && m.segments[n-1].epoch == s.epoch {
+		last := m.segments[n-1]
+		return last.spans[lane].wall + int64(media.Duration(last.length))
+	}
+	return s.wall
 }
 
 // lengthUntil is how long the segment lasts in every rendition, in ticks: from mark to mark. The first segment of an epoch begins
@@ -364,6 +379,9 @@ func (p *span) add(e *buffer.Entry, s *segment) {
 	} else if d := e.DTS - p.last; d > 0 {
 		p.previous = d
 	}
+	if p.held {
+		p.closePart(e.DTS)
+	}
 	if !p.has {
 		p.has = true
 		p.open = part{number: s.part, first: s.partFirst, start: e.DTS, independent: independent}
@@ -373,27 +391,42 @@ func (p *span) add(e *buffer.Entry, s *segment) {
 	p.last = e.DTS
 }
 
-// endPart completes the running part before an entry, in the renditions that have samples in it.
+// endPart completes the running part before an entry, in the renditions that have samples in it. Where the next sample of the lead track is
+// overdue, the part goes on until it comes or the segment ends, so that the track's timeline has no hole.
 func (s *segment) endPart(next *buffer.Entry) {
 	for i := range s.spans {
 		p, l := &s.spans[i], &s.epoch.lanes[i]
 		if !p.has {
 			continue
 		}
-		p.has = false
-		d := l.lastDuration(next, s, p)
-		p.open.end, p.open.stop = next.Seq, max(p.last, p.open.start)+d
-		p.stop = p.open.stop
-		p.parts = append(p.parts, p.open)
+		if !p.held {
+			p.open.end = next.Seq
+		}
+		if p.held = l.overdue(next, s, p); !p.held {
+			p.closePart(max(p.last, p.open.start) + l.lastDuration(next, s, p))
+		}
 	}
 }
 
-// lastDuration is how long the last sample before a mark lasts, in ticks. A picture of the lead track lasts until the mark, where that
-// belongs to the same epoch: the next picture sits there, or else the track is silent and the picture stays. An audio frame lasts
-// what its codec says. Nothing but the segment and the mark counts, so that the result is the same whenever it is asked for.
+// closePart completes the running part at a decoding time.
+func (p *span) closePart(stop int64) {
+	p.has, p.held = false, false
+	p.open.stop, p.stop = stop, stop
+	p.parts = append(p.parts, p.open)
+}
+
+// overdue reports whether the sample of the lead track that should follow the last one is missing at a mark within the segment.
+func (l *lane) overdue(mark *buffer.Entry, s *segment, p *span) bool {
+	within := s.continues(mark) && !mark.Has(buffer.SegmentStart)
+	return l.lead && within && mark.Track != l.track && mark.DTS-p.last > l.unfollowed(p.previous)
+}
+
+// lastDuration is how long the last sample before a mark lasts, in ticks. One of the lead track lasts until the mark, where that
+// belongs to the same epoch: the next one sits there, or else the track is silent and the picture stays. A frame of other audio lasts what
+// its codec says. Nothing but the segment and the mark counts, so that the result is the same whenever it is asked for.
 func (l *lane) lastDuration(next *buffer.Entry, s *segment, p *span) int64 {
 	d := l.unfollowed(p.previous)
-	if l.video && l.lead && s.continues(next) {
+	if l.lead && s.continues(next) {
 		if until := next.DTS - p.last; next.Track == l.track && until > 0 {
 			d = until
 		} else {

@@ -220,7 +220,7 @@ func (w *mediaWriter) wall(g *segment) int64 {
 	if w.id == tsID && len(g.spans) > 0 {
 		p = &g.spans[0]
 	}
-	if p != nil && p.samples > 0 {
+	if p != nil {
 		return p.wall
 	}
 	return g.wall

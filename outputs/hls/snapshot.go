@@ -156,8 +156,10 @@ func (s *snapshot) reached(id string, number uint64, part int64) bool {
 	return s.running != nil && s.running.number == number && part < int64(len(s.parts(s.running, id)))
 }
 
-// parts are those of a segment that are listed. One that is longer than PART-TARGET, because a packet came later than the writer
-// could foresee, is not, nor are those after it: the segment as a whole makes up for them.
+// parts are those of a segment that are listed. Where the source leaves no way to keep to the lengths that players count on, the list ends, and
+// the segment as a whole makes up for the rest: before a part that is longer than PART-TARGET, because a packet came later than the writer
+// could foresee, and before one that is shorter than 85 % of it and not the segment's last (draft-pantos-hls-rfc8216bis 4.4.4.9), because
+// sound is missing.
 func (s *snapshot) parts(g *segment, id string) []part {
 	if s.partTarget == 0 || !g.parted {
 		return nil
@@ -167,7 +169,8 @@ func (s *snapshot) parts(g *segment, id string) []part {
 		return nil
 	}
 	for i := range p.parts {
-		if p.parts[i].stop-p.parts[i].start > s.partTarget {
+		length, last := p.parts[i].stop-p.parts[i].start, g.complete && i == len(p.parts)-1
+		if length > s.partTarget || !last && 100*length < 85*s.partTarget {
 			return p.parts[:i]
 		}
 	}
@@ -181,7 +184,7 @@ func (s *snapshot) hint(id string) (*segment, uint32, bool) {
 		return nil, 0, false
 	}
 	p := g.span(id)
-	if p == nil || len(s.parts(g, id)) < len(p.parts) {
+	if p == nil || p.held || len(s.parts(g, id)) < len(p.parts) {
 		return nil, 0, false
 	}
 	// The first part of an epoch would stand before its initialization section.

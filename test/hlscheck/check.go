@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"path"
-	"slices"
 	"strings"
 	"time"
 )
@@ -21,6 +20,9 @@ const dateTolerance = 0.02
 // interleaving is how far audio may lie from the picture that it comes with, seconds: what multiplexers put into one packet of audio, and a
 // reordered picture.
 const interleaving = 0.75
+
+// longestAudio is the longest frame of audio, seconds.
+const longestAudio = 0.06
 
 // partFloor is the least duration of a part that is not its segment's last, in part targets.
 const partFloor = 0.85
@@ -46,7 +48,7 @@ type Checker struct {
 	renditions  map[string]*rendition
 	shared      map[uint64]Segment // what all renditions must say alike of a segment
 	independent map[string]bool    // EXT-X-INDEPENDENT-SEGMENTS of the multivariant playlist of each variant
-	pictures    bool               // the fMP4 variant has a video rendition
+	lead        string             // id of the rendition whose marks cut all others: the video, or else the first audio; "" before it is known
 	text        string             // the playlist that is being judged
 }
 
@@ -93,7 +95,7 @@ func (c *Checker) fault(r *rendition, rule, format string, args ...any) {
 
 // leads reports whether a rendition is the one whose marks cut all others: the video, or the first audio where there is none.
 func (c *Checker) leads(r *rendition) bool {
-	return r.variant != "" || !c.pictures || r.id == "v0"
+	return r.variant != "" || c.lead == "" || r.id == c.lead
 }
 
 func (c *Checker) rendition(id string) *rendition {
@@ -125,7 +127,13 @@ func (c *Checker) Multivariant(variant, text string) []string {
 			uris = append(uris, line)
 		}
 	}
-	c.pictures = c.pictures || slices.ContainsFunc(uris, func(u string) bool { return strings.HasPrefix(u, "v0/") })
+	if variant == "" {
+		for _, uri := range uris {
+			if id := path.Dir(uri); id == "v0" || c.lead == "" || c.lead != "v0" && id < c.lead {
+				c.lead = id
+			}
+		}
+	}
 	for _, r := range c.renditions {
 		if r.variant == variant {
 			c.checkIndependent(r)

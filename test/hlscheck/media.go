@@ -225,6 +225,9 @@ func (c *Checker) checkTimes(r *rendition, number uint64) {
 	if m.Samples == 0 || !ok || !known || next.Discontinuity != g.Discontinuity || next.Map != g.Map {
 		return
 	}
+	if r.opensLate(number) || r.opensLate(number+1) {
+		return
+	}
 	frame := max(m.Longest, after.Longest)
 	lasts := m.until(after.Start)
 	if c.leads(r) && math.Abs(lasts-g.Duration) > frame+rounding {
@@ -233,6 +236,13 @@ func (c *Checker) checkTimes(r *rendition, number uint64) {
 	if m.Duration > 0 && c.holed(r, lasts-m.Duration, frame) {
 		c.fault(r, "hole", "the samples of segment %d have %.5f s, and the next segment begins after %.5f s", number, m.Duration, lasts)
 	}
+}
+
+// opensLate reports whether a segment may begin without a picture, which comes later: the one before lasts as long as a segment can, and was
+// ended by what goes on while the picture pauses.
+func (r *rendition) opensLate(number uint64) bool {
+	before, ok := r.segments[number-1]
+	return ok && r.latest != nil && before.Duration > float64(r.latest.Target)+0.5-longestAudio
 }
 
 // holed reports whether what lies between two neighbours, negative where they overlap, is a fault: anything in the lead, whose samples last until
@@ -260,7 +270,7 @@ func (m Media) until(at float64) float64 {
 func (c *Checker) checkDrift(r *rendition, number uint64) {
 	g, m := r.segments[number], r.media[number]
 	from, known := r.media[r.anchor]
-	if !known || r.segments[r.anchor].Discontinuity != g.Discontinuity || r.segments[r.anchor].Map != g.Map || number < r.anchor {
+	if !known || r.opensLate(number) || r.opensLate(r.anchor) || r.segments[r.anchor].Discontinuity != g.Discontinuity || r.segments[r.anchor].Map != g.Map || number < r.anchor {
 		r.anchor = number
 		return
 	}
