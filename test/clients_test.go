@@ -34,7 +34,7 @@ func (s *server) document() string {
 func TestDocumentIsClean(t *testing.T) {
 	t.Parallel()
 	dir := installClients(t)
-	runIn(t, dir, time.Minute, "node", "lint.js", start(t).document())
+	runIn(t, dir, 5*time.Minute, "node", "lint.js", start(t).document())
 }
 
 // TestGeneratedClients makes a client from the server's document by each of two generators, and uses it. Both see the same.
@@ -53,9 +53,9 @@ func TestGeneratedClients(t *testing.T) {
 	ts := t.TempDir()
 	require.NoError(t, os.Symlink(filepath.Join(dir, "node_modules"), filepath.Join(ts, "node_modules")))
 	require.NoError(t, os.CopyFS(ts, os.DirFS(filepath.Join(dir, "ts"))))
-	runIn(t, ts, 3*time.Minute, "node_modules/.bin/openapi-typescript", document, "-o", "schema.ts")
-	runIn(t, ts, 3*time.Minute, "node_modules/.bin/tsc", "-p", ".")
-	fromTypeScript := runIn(t, ts, 3*time.Minute, "node", "client.js", url)
+	runIn(t, ts, 5*time.Minute, "node_modules/.bin/openapi-typescript", document, "-o", "schema.ts")
+	runIn(t, ts, 5*time.Minute, "node_modules/.bin/tsc", "-p", ".")
+	fromTypeScript := runIn(t, ts, 5*time.Minute, "node", "client.js", url)
 
 	golang := t.TempDir()
 	require.NoError(t, os.CopyFS(golang, os.DirFS(filepath.Join(dir, "go"))))

@@ -181,7 +181,7 @@ function tell(): void {
 async function look(): Promise<void> {
   const stuck = engine
   const waits = () => stuck && engine === stuck && document.body.dataset.state === 'stalled'
-  if (waits() && (await presence(playlist)).state === 'absent' && waits()) lost()
+  if (waits() && ['absent', 'unplayable'].includes((await presence(playlist)).state) && waits()) lost()
 }
 
 let idle: ReturnType<typeof setTimeout> | undefined
