@@ -7,9 +7,9 @@ import (
 )
 
 const (
-	// silenceAhead is by how much what is filled in may exceed the time that has passed since the epoch began, in ticks: a source whose
-	// times run away must not cost more than one that sends.
-	silenceAhead = 10 * media.ClockRate
+	// silenceAhead is how far ahead of the clock silence may lie, in nanoseconds: a source whose times run away must not cost more than one
+	// that sends.
+	silenceAhead = int64(10 * time.Second)
 	// unheardFor is how long a track of an epoch has to send its first frame before silence takes its place, in ticks.
 	unheardFor = 5 * media.ClockRate
 	// lateBy is by how much a track that is there must lag behind the lead track to be called late, and lateFor how long it must not
@@ -45,7 +45,6 @@ func (w *Writer) beginSilence(dts int64, again bool) {
 		}
 		w.silences = append(w.silences, s)
 	}
-	w.silenceUntil, w.silenceNow = dts+silenceAhead, w.now
 }
 
 // next is where the next silent frame would begin.
@@ -56,7 +55,6 @@ func (s *silence) ticks(frames int64) int64 { return frames * s.samples * media.
 // fillSilence writes what is missing of AAC tracks before a decoding time. It belongs to the segment and the part that are running: only what
 // the source sends begins new ones.
 func (w *Writer) fillSilence(dts int64) error {
-	dts = min(dts, w.silenceUntil+media.Ticks(time.Duration(w.now-w.silenceNow)))
 	for {
 		i := w.mostSilent()
 		if i < 0 {
@@ -64,7 +62,7 @@ func (w *Writer) fillSilence(dts int64) error {
 		}
 		s := &w.silences[i]
 		at := s.next()
-		if at+s.ticks(1) > dts {
+		if at+s.ticks(1) > dts || w.clock.at(at) > w.now+silenceAhead {
 			return nil
 		}
 		here := place{at, at}

@@ -43,8 +43,7 @@ type Writer struct {
 	lastWall      int64
 	lastDTS       int64
 
-	silences                 []silence // by track
-	silenceUntil, silenceNow int64     // what is filled in may come up to this decoding time at that wall clock
+	silences []silence // by track
 }
 
 // epochRef is an epoch that has a table.

@@ -14,7 +14,7 @@ import (
 // has, and bytes_in counts once what came.
 func TestRates(t *testing.T) {
 	const unit, multiplex = 100, 188
-	audio := media.Track{Codec: media.AAC, PID: 257, Config: []byte{0x11, 0x90}}
+	audio := media.Track{Codec: media.MP2, PID: 257, Config: []byte{0xff, 0xfd, 0xa4, 0x04}}
 	for _, c := range []struct {
 		name    string
 		tracks  []media.Track
