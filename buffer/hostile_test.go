@@ -116,6 +116,11 @@ var hostileTests = []struct {
 		i := bytes.Index(table, []byte("narration"))
 		table[i] = '"'
 	}, true, true},
+	{"table with Dolby Vision of another length", func(w *Writer) {
+		table := w.m.table(1)
+		i := bytes.Index(table, []byte{5, 1, 0, 0x10, 0x3d, 0x40})
+		table[i], table[i+6] = 4, 0
+	}, true, true},
 	{"table with a quote", func(w *Writer) { w.m.table(1)[2] = '"' }, true, true},
 	{"entry sequence", func(w *Writer) { w.m.record(150).seq++ }, true, true},
 	{"entry epoch", func(w *Writer) { w.m.record(150).epoch = 5 }, true, true},

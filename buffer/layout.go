@@ -18,7 +18,7 @@ import (
 // from the size of the file alone, so that nobody has to believe an offset in the header.
 const (
 	magic    = 0x66754265_6d757242 // "BrumeBuf"
-	version  = 2                   // of everything in this file
+	version  = 3                   // of everything in this file
 	pageSize = 4096
 	seals    = unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_SEAL
 

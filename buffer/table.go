@@ -9,8 +9,8 @@ import (
 
 const maxCodecName = 16
 
-// A track table: the number of tracks, then for each codec, language and role behind a length byte, PID, and the
-// configuration behind a 16-bit length. Little endian, like all of the file.
+// A track table: the number of tracks, then for each codec, language, role and Dolby Vision behind a length byte,
+// PID, and the configuration behind a 16-bit length. Little endian, like all of the file.
 
 // appendTable encodes tracks. A language that is not three letters is left out, and so is a role that is not known.
 func appendTable(dst []byte, tracks []media.Track) ([]byte, error) {
@@ -34,7 +34,11 @@ func appendTable(dst []byte, tracks []media.Track) ([]byte, error) {
 		if !role.Known() {
 			role = ""
 		}
-		for _, text := range []string{string(t.Codec), language, string(role)} {
+		dovi := ""
+		if len(t.DolbyVision) == media.DolbyVisionSize {
+			dovi = string(t.DolbyVision)
+		}
+		for _, text := range []string{string(t.Codec), language, string(role), dovi} {
 			dst = append(dst, byte(len(text)))
 			dst = append(dst, text...)
 		}
@@ -81,12 +85,16 @@ func parseTable(b []byte) ([]media.Track, error) {
 		t.Codec = media.Codec(take(number(1)))
 		t.Language = string(take(number(1)))
 		t.Role = media.Role(take(number(1)))
+		if dovi := take(number(1)); len(dovi) > 0 {
+			t.DolbyVision = dovi
+		}
 		t.PID = uint16(number(2))
 		size := number(2)
 		if config := take(size); size > 0 {
 			t.Config = config
 		}
-		if bad || size > media.MaxConfigSize || !validCodec(string(t.Codec)) || !validLanguage(t.Language) || !t.Role.Known() {
+		if bad || size > media.MaxConfigSize || !validCodec(string(t.Codec)) || !validLanguage(t.Language) || !t.Role.Known() ||
+			len(t.DolbyVision) != 0 && len(t.DolbyVision) != media.DolbyVisionSize {
 			return nil, fmt.Errorf("%w: track %d", ErrCorrupt, i)
 		}
 	}

@@ -311,7 +311,7 @@ func describeTracks(tracks []media.Track) []api.Track {
 		if p, err := t.Params(); err == nil {
 			d.Codecs, d.Width, d.Height, d.FrameRate = p.CodecString, p.Width, p.Height, p.FrameRate
 			d.Interlaced, d.VideoRange, d.SampleRate, d.Channels = p.Interlaced, p.VideoRange, p.SampleRate, p.Channels
-			d.Atmos = p.Objects > 0
+			d.Atmos, d.SupplementalCodecs = p.Objects > 0, p.Supplemental
 		}
 		all = append(all, d)
 	}

@@ -108,6 +108,9 @@ type Track struct {
 	Role     Role   `json:"role,omitempty"`     // of audio
 	PID      uint16 `json:"pid,omitempty"`      // packet identifier in the source, 0 where it has none
 	Config   []byte `json:"config,omitempty"`   // see Codec
+	// DolbyVision is the beginning of the DOVIDecoderConfigurationRecord of video with Dolby Vision, up to
+	// dv_bl_signal_compatibility_id: DolbyVisionSize bytes, or none.
+	DolbyVision []byte `json:"dolby_vision,omitempty"`
 	// KeyframeDistance is up to how far apart key frames may come, in 90 kHz ticks, where the options that x264 and x265
 	// write into their first picture tell it and scene changes make key frames come earlier; 0: not known. Only inputs
 	// tell it, and a stream buffer does not keep it.

@@ -24,6 +24,7 @@ type Params struct {
 	Objects       int     // of E-AC-3: complexity index of the objects beside the channels (Dolby Atmos), 1 to 16; 0: it has none
 	FrameDuration int64   // of an audio frame, 90 kHz ticks rounded down; 0 where it varies
 	CodecString   string  // RFC 6381; empty for data
+	Supplemental  string  // for those who know it: codec and brand of Dolby Vision, "dvh1.08.07/db4h"; empty where there is none
 }
 
 // Params reads the track's Config. Its content is taken as hostile; ErrConfig is
@@ -36,7 +37,11 @@ func (t *Track) Params() (Params, error) {
 	case H264:
 		return paramsH264(t.Config)
 	case H265:
-		return paramsH265(t.Config)
+		p, err := paramsH265(t.Config)
+		if err == nil {
+			p.Supplemental, _ = t.doviNames()
+		}
+		return p, err
 	case AAC:
 		return paramsAAC(t.Config)
 	case MP2, MP3:

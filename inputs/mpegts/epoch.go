@@ -131,6 +131,9 @@ func (d *Demuxer) announce() error {
 				Codec: s.given.codec, Language: s.language, Role: s.role, PID: s.pid, Config: s.given.config,
 				KeyframeDistance: s.keyframeDistance(),
 			})
+			if t := &tracks[len(tracks)-1]; s.dovi != [media.DolbyVisionSize]byte{} {
+				t.DolbyVision = s.dovi[:]
+			}
 		}
 	}
 	d.stats.Epochs++

@@ -13,6 +13,7 @@ type format struct {
 	opus     uint8       // channel_config_code
 	language string
 	role     media.Role
+	dovi     [media.DolbyVisionSize]byte // see media.Track, zeros: none
 }
 
 // is reports whether the stream carries this element in the same way.
@@ -34,7 +35,7 @@ func classify(e *ts.Element, m *ts.PMT) (f format, ok bool) {
 	case ts.StreamTypeH264:
 		f.codec = media.H264
 	case ts.StreamTypeH265:
-		f.codec = media.H265
+		f.codec, f.dovi = media.H265, dolbyVision(e.Descriptors)
 	case ts.StreamTypeADTS:
 		f.codec = media.AAC
 	case ts.StreamTypeLATM:
@@ -62,6 +63,23 @@ func classify(e *ts.Element, m *ts.PMT) (f format, ok bool) {
 		return f, false
 	}
 	return f, true
+}
+
+// dolbyVision reads the DOVI_video_stream_descriptor of one layer that is played without Dolby Vision, too. Its tag is one that
+// anybody may use, so that it has to look like one.
+func dolbyVision(d ts.Descriptors) (c [media.DolbyVisionSize]byte) {
+	for tag, b := range d.All() {
+		if tag != ts.DescriptorDolbyVision || len(b) < len(c) {
+			continue
+		}
+		t := media.Track{Codec: media.H265, DolbyVision: b[:len(c)]}
+		if t.HasDolbyVision() {
+			copy(c[:], b)
+			c[4] &= 0xF0
+			return c
+		}
+	}
+	return c
 }
 
 // classifyPrivate finds the codec of private data by its descriptors (ETSI TS 101 154

@@ -46,6 +46,35 @@ func TestRoles(t *testing.T) {
 	}
 }
 
+// TestDolbyVision: only a descriptor that is surely one of Dolby Vision, of a kind that others can play, is taken for it.
+func TestDolbyVision(t *testing.T) {
+	for _, c := range []struct{ descriptors, want string }{
+		{"\x05\x04HEVC\xB0\x05\x01\x00\x10\x3D\x1F", "dvh1.08.07/db1p"},
+		{"\xB0\x05\x01\x00\x10\x35\x4F", "dvh1.08.06/db4h"},
+		{"\xB0\x05\x01\x00\x11\x05\x20", "dvh1.08.32/db2g"},
+		{"\xB0\x05\x01\x00\x0A\x35\x0F", ""},         // profile 5
+		{"\xB0\x07\x01\x00\x0E\x36\x20\x07\x60", ""}, // profile 7, two layers
+		{"\xB0\x05\x02\x00\x10\x3D\x1F", ""},
+		{"\xB0\x05\x01\x00\x10\x3D\x0F", ""},
+		{"\xB0\x04\x01\x00\x10\x3D", ""},
+		{"\xB0\x05hello", ""},
+		{"", ""},
+	} {
+		e := ts.Element{Type: ts.StreamTypeH265, PID: pidVideo, Descriptors: ts.Descriptors(c.descriptors)}
+		f, ok := classify(&e, &ts.PMT{})
+		require.True(t, ok)
+		track := media.Track{Codec: media.H265, DolbyVision: f.dovi[:]}
+		require.Equal(t, c.want != "", track.HasDolbyVision(), c.descriptors)
+		require.Equal(t, c.want == "", f.dovi == [5]byte{}, c.descriptors)
+		if c.want != "" {
+			require.Equal(t, c.want[len(c.want)-4:], track.Brand())
+		}
+	}
+	e := ts.Element{Type: ts.StreamTypeH264, Descriptors: ts.Descriptors("\xB0\x05\x01\x00\x10\x3D\x1F")}
+	f, _ := classify(&e, &ts.PMT{})
+	require.Zero(t, f.dovi)
+}
+
 // TestRoleChanges: the same audio that is for others from now on begins an epoch.
 func TestRoleChanges(t *testing.T) {
 	c := craft().tables(0, withAudio...).audio(pidAudio, 90000, aac(9)).gop(90000, 10)

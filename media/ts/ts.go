@@ -51,6 +51,7 @@ const (
 	DescriptorAC3          = 0x6A
 	DescriptorEAC3         = 0x7A
 	DescriptorExtension    = 0x7F
+	DescriptorDolbyVision  = 0xB0 // Dolby Vision streams within the MPEG-2 transport stream format, DOVI_video_stream_descriptor
 )
 
 // The values of descriptor_tag_extension (ETSI EN 300 468 table 109, and of Opus).

@@ -25,7 +25,7 @@ func sampleEntry(t *media.Track) (*entry, error) {
 	case media.H264:
 		return avc(t.Config)
 	case media.H265:
-		return hevc(t.Config)
+		return hevc(t)
 	case media.AAC:
 		return aac(t.Config)
 	case media.MP2, media.MP3:
@@ -171,8 +171,8 @@ func (w *boxes) sets(all [][]byte) {
 }
 
 // hevc is an HEVCSampleEntry (ISO/IEC 14496-15 8.4.1).
-func hevc(config []byte) (*entry, error) {
-	sets, err := parameterSets(config)
+func hevc(t *media.Track) (*entry, error) {
+	sets, err := parameterSets(t.Config)
 	if err != nil {
 		return nil, err
 	}
@@ -216,6 +216,12 @@ func hevc(config []byte) (*entry, error) {
 				w.sets(s)
 			}
 		})
+		if t.HasDolbyVision() {
+			w.box("dvvC", func() { // DOVIDecoderConfigurationRecord of profiles above 7
+				w.b = append(w.b, t.DolbyVision...)
+				w.zero(24 - len(t.DolbyVision))
+			})
+		}
 	}), nil
 }
 

@@ -68,7 +68,7 @@ func Init(t *media.Track) ([]byte, error) {
 	w.box("ftyp", func() {
 		w.b = append(w.b, "iso6"...)
 		w.u32(0)
-		w.b = append(w.b, "iso6cmfcmp41"...)
+		w.b = append(w.b, "iso6cmfcmp41"+t.Brand()...)
 	})
 	w.box("moov", func() {
 		w.full("mvhd", 0, 0, func() {

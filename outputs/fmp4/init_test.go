@@ -106,6 +106,24 @@ func TestObjects(t *testing.T) {
 	require.Equal(t, []byte{1, 16}, with[13:])
 }
 
+// TestDolbyVision: H.265 that others can play without it says so beside.
+func TestDolbyVision(t *testing.T) {
+	record := []byte{1, 0, 0x10, 0x3d, 0x40}
+	b, err := Init(&media.Track{Codec: media.H265, Config: configH265, DolbyVision: record})
+	require.NoError(t, err)
+	require.Contains(t, parse(t, b).Init.Ftyp.CompatibleBrands(), "db4h")
+	at := bytes.Index(b, []byte("dvvC"))
+	require.Greater(t, at, bytes.Index(b, []byte("hvcC")))
+	require.Equal(t, []byte{0, 0, 0, 32}, b[at-4:at])
+	require.Equal(t, append(record, make([]byte, 19)...), b[at+4:at+28])
+	for _, other := range [][]byte{nil, {1, 0, 0x0a, 0x3d, 0x00}, {1}} {
+		b, err := Init(&media.Track{Codec: media.H265, Config: configH265, DolbyVision: other})
+		require.NoError(t, err)
+		require.NotContains(t, string(b), "dvvC")
+		require.NotContains(t, string(b), "db4h")
+	}
+}
+
 func TestHostileConfigs(t *testing.T) {
 	for _, c := range []struct {
 		name   string

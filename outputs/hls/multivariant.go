@@ -260,6 +260,9 @@ func (v *variant) write(t *text) {
 	t.number(uint64(v.rate.average))
 	t.add(`,CODECS="`, strings.Join(v.codecs, ","), `"`)
 	if v.video != nil {
+		if c := v.video.params.Supplemental; c != "" {
+			t.add(`,SUPPLEMENTAL-CODECS="`, c, `"`)
+		}
 		if p := &v.video.params; p.Width > 0 && p.Height > 0 {
 			t.add(fmt.Sprintf(",RESOLUTION=%dx%d", p.Width, p.Height))
 		}

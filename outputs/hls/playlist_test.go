@@ -268,3 +268,16 @@ func TestVideoRange(t *testing.T) {
 		})
 	}
 }
+
+// TestSupplementalCodecs: players that know Dolby Vision are told of it beside what the video is for others.
+func TestSupplementalCodecs(t *testing.T) {
+	c := ffmpegClip(t, 3, strings.Fields(videoArgs+"-pix_fmt yuv420p10le -c:v libx265 -preset ultrafast -x265-params log-level=none:pools=1:keyint=30")...)
+	c.tracks[0].DolbyVision = []byte{1, 0, 0x10, 0x3d, 0x10}
+	f := newFeed(t, buffer.Options{})
+	f.begin(c.tracks...)
+	f.play(c, 0, nil)
+	s := f.stream(Options{})
+	for _, uri := range []string{"index.m3u8", "ts/index.m3u8"} {
+		require.Regexp(t, `CODECS="hvc1\.[^"]*",SUPPLEMENTAL-CODECS="dvh1\.08\.07/db1p"`, fetch(t, s, uri))
+	}
+}

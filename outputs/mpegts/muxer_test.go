@@ -421,6 +421,8 @@ func TestRoles(t *testing.T) {
 		e := elementary{track: media.Track{Codec: media.AAC, Language: "deu", Role: role}}
 		require.Equal(t, want, string(e.descriptors()), role)
 	}
+	dovi := elementary{track: media.Track{Codec: media.H265, DolbyVision: []byte{1, 0, 0x10, 0x3d, 0x40}}}
+	require.Equal(t, "\x05\x04HEVC\xB0\x05\x01\x00\x10\x3D\x40", string(dovi.descriptors()))
 	e := elementary{track: media.Track{Codec: media.AAC, Role: media.RoleHearing}}
 	require.Equal(t, "\x0A\x04und\x02\x7F\x02\x06\x8A", string(e.descriptors()))
 }

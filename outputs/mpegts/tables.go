@@ -109,6 +109,9 @@ func (e *elementary) descriptors() []byte {
 		d = registration(ts.FormatEAC3)
 	case media.H265:
 		d = registration(ts.FormatHEVC)
+		if e.track.HasDolbyVision() {
+			d = append(append(d, ts.DescriptorDolbyVision, media.DolbyVisionSize), e.track.DolbyVision...)
+		}
 	case media.KLV:
 		d = registration(ts.FormatKLVA)
 	case media.Opus:
