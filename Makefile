@@ -70,6 +70,10 @@ soak: test-deps pages programs ## Ten minutes through losses, beside what make t
 soak-players: test-deps pages programs ## Ten shapes of streams at once, each in a browser, for SOAKTIME
 	$(GO) test -count=1 -timeout 3h ./test -run '^TestSoakPlayers$$' -v -soak $(SOAKTIME) -soak-players
 
+.PHONY: players
+players: test-deps pages programs ## Play streams of many shapes in Chromium and ffmpeg, in about ten minutes; needs an idle machine
+	$(GO) test -count=1 -timeout 60m ./test -run '^TestPlayers$$' -v -soak 40m -players
+
 .PHONY: lint
 lint: deps pages ## Check format, vet and staticcheck
 	@bad=$$($(GO) tool gofumpt -l .); [ -z "$$bad" ] || { echo "not formatted by gofumpt:"; echo "$$bad"; exit 1; }

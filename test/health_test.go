@@ -126,6 +126,30 @@ func indicator(h *ts.Health, name string) ts.Indicator {
 	panic("there is no indicator " + name)
 }
 
+// pace is when each packet of a clip is due, from the first PCR. Between PCRs it is as even as the packets are; a clock that jumps back stands still.
+func pace(clip []byte) []time.Duration {
+	due := make([]time.Duration, len(clip)/ts.PacketSize)
+	last, at, clock := -1, 0, int64(0)
+	for i := range due {
+		pcr, ok := pcrOf(clip[i*ts.PacketSize:])
+		if !ok {
+			continue
+		}
+		step := time.Duration(0)
+		if ticks := (pcr - clock) & (1<<33 - 1); last >= 0 && ticks < 1<<32 {
+			step = time.Duration(ticks) * time.Second / 90000
+		}
+		for ; at <= i; at++ {
+			due[at] = due[max(last, 0)] + step*time.Duration(at-last)/time.Duration(i-last)
+		}
+		last, clock = i, pcr
+	}
+	for ; at < len(due); at++ {
+		due[at] = due[max(last, 0)]
+	}
+	return due
+}
+
 // publishBytes sends a clip byte for byte, as its clock says. It is ended by what it returns.
 func (s *server) publishBytes(t *testing.T, stream string, clip []byte) (stop func()) {
 	t.Helper()
@@ -133,27 +157,20 @@ func (s *server) publishBytes(t *testing.T, stream string, clip []byte) (stop fu
 	config.StreamId = "publish:" + stream
 	config.ConnectionTimeout = 20 * time.Second
 	config.Latency = 2 * time.Second // nothing is lost on a loaded machine
+	config.PeerIdleTimeout = 30 * time.Second
 	conn, err := gosrt.Dial("srt", s.srt, config)
 	require.NoError(t, err)
 	end, done := make(chan struct{}), make(chan error, 1)
 	go func() {
-		began, first, at := time.Now(), int64(-1), time.Duration(0)
-		for ; len(clip) > 0; clip = clip[min(1316, len(clip)):] {
-			message := clip[:min(1316, len(clip))]
-			for p := message; len(p) >= ts.PacketSize; p = p[ts.PacketSize:] {
-				if pcr, ok := pcrOf(p); ok && first < 0 {
-					first = pcr
-				} else if ok {
-					at = time.Duration(pcr-first) * time.Second / 90000
-				}
-			}
+		began, due := time.Now(), pace(clip)
+		for i := 0; i < len(due); i += 7 {
 			select {
 			case <-end:
 				done <- nil
 				return
-			case <-time.After(time.Until(began.Add(at))):
+			case <-time.After(time.Until(began.Add(due[i]))):
 			}
-			if _, err := conn.Write(message); err != nil {
+			if _, err := conn.Write(clip[i*ts.PacketSize : min(i+7, len(due))*ts.PacketSize]); err != nil {
 				done <- fmt.Errorf("publish %s: %w", stream, err)
 				return
 			}

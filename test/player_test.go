@@ -20,10 +20,9 @@ var judgeScript string
 
 // players is a Chromium with a tab for each player.
 type players struct {
-	t      *testing.T
-	ctx    context.Context
-	alone  string // address of a page that has hls.js alone
-	opened int
+	t     *testing.T
+	ctx   context.Context
+	alone string // address of a page that has hls.js alone
 }
 
 func newPlayers(t *testing.T) *players {
@@ -38,6 +37,9 @@ func newPlayers(t *testing.T) *players {
 	ctx, _ := browser(t, 640, 360)
 	return &players{t: t, ctx: ctx, alone: server.URL}
 }
+
+// in is the same Chromium for another test, whose tabs are closed when it ends.
+func (p *players) in(t *testing.T) *players { return &players{t: t, ctx: p.ctx, alone: p.alone} }
 
 // player is one tab that plays a stream.
 type player struct {
@@ -85,12 +87,8 @@ func (s seen) String() string {
 
 func (p *players) open(name, address string) *player {
 	p.t.Helper()
-	ctx := p.ctx
-	if p.opened++; p.opened > 1 {
-		var cancel context.CancelFunc
-		ctx, cancel = chromedp.NewContext(p.ctx)
-		p.t.Cleanup(cancel)
-	}
+	ctx, closeTab := chromedp.NewContext(p.ctx)
+	p.t.Cleanup(closeTab)
 	one := &player{t: p.t, name: name, ctx: ctx}
 	require.NoError(p.t, chromedp.Run(ctx, chromedp.ActionFunc(func(ctx context.Context) error {
 		_, err := page.AddScriptToEvaluateOnNewDocument(judgeScript).Do(ctx)
@@ -111,21 +109,39 @@ func (p *players) hls(address string, low bool) *player {
 	return p.open(fmt.Sprintf("hls.js low latency %t %s", low, address), p.alone+"/hls.html?low="+fmt.Sprint(low)+"&url="+url.QueryEscape(address))
 }
 
-func (p *player) look() seen {
-	p.t.Helper()
-	return evaluate[seen](p.ctx, p.t, "judged()")
+func (p *player) see() (v seen, err error) {
+	return v, chromedp.Run(p.ctx, chromedp.Evaluate("judged()", &v))
 }
 
-// until waits for what a player must come to.
-func (p *player) until(limit time.Duration, what string, ok func(seen) bool) seen {
+func (p *player) look() seen {
 	p.t.Helper()
+	v, err := p.see()
+	require.NoError(p.t, err, p.name)
+	return v
+}
+
+// reload opens the player's page anew.
+func (p *player) reload() error { return chromedp.Run(p.ctx, chromedp.Reload()) }
+
+// reaches waits for what a player must come to, and returns what was seen last.
+func (p *player) reaches(limit time.Duration, ok func(seen) bool) (seen, bool) {
 	for deadline := time.Now().Add(limit); ; time.Sleep(200 * time.Millisecond) {
-		s := p.look()
-		if ok(s) {
-			return s
+		v, err := p.see()
+		if err == nil && ok(v) {
+			return v, true
 		}
-		if time.Now().After(deadline) {
-			require.FailNow(p.t, "did not come true within "+limit.String()+": "+what, "%s: %s", p.name, s)
+		if err != nil || time.Now().After(deadline) {
+			return v, false
 		}
 	}
+}
+
+// until is reaches for a test that ends where it does not come true.
+func (p *player) until(limit time.Duration, what string, ok func(seen) bool) seen {
+	p.t.Helper()
+	v, done := p.reaches(limit, ok)
+	if !done {
+		require.FailNow(p.t, "did not come true within "+limit.String()+": "+what, "%s: %s", p.name, v)
+	}
+	return v
 }
