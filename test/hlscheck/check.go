@@ -134,11 +134,6 @@ func (c *Checker) Multivariant(variant, text string) []string {
 			}
 		}
 	}
-	for _, r := range c.renditions {
-		if r.variant == variant {
-			c.checkIndependent(r)
-		}
-	}
 	return uris
 }
 
@@ -165,6 +160,7 @@ func (c *Checker) Playlist(id, text string) *Playlist {
 	c.checkAgreement(r, p)
 	c.checkReports(r, p)
 	r.latest = p
+	c.checkIndependent(r)
 	return p
 }
 
