@@ -248,17 +248,6 @@ func policyOf(p Profile, pid int) policy {
 			except("socket", 1, unix.SOCK_DGRAM, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC,
 				unix.SOCK_DGRAM|unix.SOCK_NONBLOCK, unix.SOCK_DGRAM|flags))
 	}
-	// After a rule that did not hold, the library compares the argument that it loaded last, and no longer the number of the call, with
-	// the numbers of the calls that follow. A descriptor can be any of these numbers, so calls that are judged by it come last; the
-	// level IPPROTO_IPV6 is the number of socket on amd64.
-	order := []string{"openat", "socket", "", "fcntl", "ftruncate", "pwrite64", "lseek"}
-	rank := func(r rule) int {
-		if i := slices.Index(order, r.name); i >= 0 {
-			return i
-		}
-		return slices.Index(order, "")
-	}
-	slices.SortStableFunc(pol.refuse, func(a, b rule) int { return rank(a) - rank(b) })
 	pol.refuse = append(pol.refuse, always(refused...)...)
 	return pol
 }

@@ -10,14 +10,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
-	"github.com/elastic/go-seccomp-bpf/arch"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
@@ -410,9 +408,6 @@ func TestEveryThreadIsRestricted(t *testing.T) {
 			require.NoError(t, cmd.Start())
 			require.True(t, bufio.NewScanner(out).Scan(), "no report")
 
-			table, err := arch.GetInfo("")
-			require.NoError(t, err)
-			filters := len(policyOf(p, 1).filters(table))
 			tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", cmd.Process.Pid))
 			require.NoError(t, err)
 			require.Greater(t, len(tasks), 1)
@@ -420,7 +415,7 @@ func TestEveryThreadIsRestricted(t *testing.T) {
 				status := readStatus(t, task)
 				require.Equal(t, "1", status["NoNewPrivs"], task)
 				require.Equal(t, "2", status["Seccomp"], task)
-				require.Equal(t, strconv.Itoa(filters), status["Seccomp_filters"], task)
+				require.Equal(t, "1", status["Seccomp_filters"], task)
 				require.Equal(t, "0000000000000000", status["CapEff"], task)
 				require.Equal(t, "0000000000000000", status["CapPrm"], task)
 				require.Equal(t, "0000000000000000", status["CapAmb"], task)
