@@ -270,8 +270,9 @@ func TestPassthroughWithoutTracks(t *testing.T) {
 	require.Empty(t, v.Tracks)
 	c := s.capture("live")
 	s.eventually(20*time.Second, "it is received", func() bool { return len(c.bytes()) > 2000*ts.PacketSize })
-	status, _, _ := s.fetch("/hls/live/index.m3u8")
-	require.Equal(t, http.StatusServiceUnavailable, status, "there is nothing for HLS in it")
+	status, body, _ := s.fetch("/hls/live/index.m3u8")
+	require.Equal(t, http.StatusUnsupportedMediaType, status, "there is nothing for HLS in it")
+	require.Contains(t, string(body), "teletext")
 	select {
 	case <-f.done:
 	case <-time.After(60 * time.Second):
