@@ -14,6 +14,7 @@ var (
 	streamEpochs       = counter("stream_epochs_total", "Changes of tracks, parameters, clock or publisher, the first included.", "stream")
 	streamHLSRequests  = counter("stream_hls_requests_total", "Requests of HLS playlists, segments and parts.", "stream")
 	streamHLSBytes     = counter("stream_hls_sent_bytes_total", "Bytes of HLS playlists, segments and parts sent.", "stream")
+	streamHLSFaults    = counter("stream_hls_faults_total", "Failures to make playlists and segments from the stream's buffer, by cause.", "stream", "cause")
 	streamPlayerViews  = counter("stream_player_views_total", "Player pages asked for.", "stream")
 	streamRaw          = gauge("stream_raw", "1 when the transport stream is kept as it came, else 0.", "stream")
 	streamPrograms     = gauge("stream_programs", "Programs of the transport stream that the publisher sends.", "stream")
@@ -74,6 +75,10 @@ func (e emitter) stream(s *Stream) {
 	}
 	e.add(streamHLSRequests, float64(s.HLS.Requests), s.Name)
 	e.add(streamHLSBytes, float64(s.HLS.Bytes), s.Name)
+	e.add(streamHLSFaults, float64(s.HLS.Faults.Segment), s.Name, "segment")
+	e.add(streamHLSFaults, float64(s.HLS.Faults.Overtaken), s.Name, "overtaken")
+	e.add(streamHLSFaults, float64(s.HLS.Faults.Entry), s.Name, "entry")
+	e.add(streamHLSFaults, float64(s.HLS.Faults.Buffer), s.Name, "buffer")
 	e.add(streamPlayerViews, float64(s.HLS.PlayerViews), s.Name)
 	if s.Input != nil {
 		for _, c := range tsCounters {

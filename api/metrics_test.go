@@ -49,6 +49,8 @@ func TestMetrics(t *testing.T) {
 		`brume_stream_buffer_seconds{stream="live"} 59.5`,
 		`brume_stream_ts_continuity_errors_total{stream="live"} 3`,
 		`brume_stream_hls_requests_total{stream="live"} 7`,
+		`brume_stream_hls_faults_total{cause="segment",stream="live"} 5`,
+		`brume_stream_hls_faults_total{cause="entry",stream="live"} 0`,
 		`brume_ts_errors_total{indicator="pat",stream="live"} 4`,
 		`brume_ts_errors_total{indicator="crc",stream="live"} 0`,
 		`brume_ts_ok{indicator="pat",stream="live"} 0`,
@@ -150,7 +152,8 @@ func TestEveryFigureIsShown(t *testing.T) {
 		{"srt.StatsCount", &conn.Stats.Total, nil},
 		{"srt.ListenerStats", &f.snapshot.Listeners[0].ListenerStats, []string{"Rejected"}},
 		{"HTTPMetrics", &f.snapshot.HTTP, []string{"Requests"}},
-		{"HLSStats", &f.snapshot.Streams[0].HLS, nil},
+		{"HLSStats", &f.snapshot.Streams[0].HLS, []string{"Faults"}},
+		{"HLSFaults", &f.snapshot.Streams[0].HLS.Faults, nil},
 		{"SRT", conn, []string{"PeerVersion", "PacketFilter", "Stats", "Encrypted"}}, // the key's length tells the last
 		{"EventMetrics", &f.snapshot.Events, []string{"Told"}},
 	} {

@@ -121,6 +121,16 @@ type HLSStats struct {
 	Requests    uint64 `json:"requests" doc:"Of playlists, segments and parts"`
 	Bytes       uint64 `json:"bytes" doc:"Of their bodies"`
 	PlayerViews uint64 `json:"player_views" doc:"Player pages asked for"`
+
+	Faults HLSFaults `json:"faults"`
+}
+
+// HLSFaults counts failures to make playlists and segments from the stream's buffer.
+type HLSFaults struct {
+	Segment   uint64 `json:"segment" doc:"Segments and parts that are listed and could not be made or written; their requests got a 500"`
+	Overtaken uint64 `json:"overtaken" doc:"Times that what was to be read had left the buffer"`
+	Entry     uint64 `json:"entry" doc:"Entries of the buffer that make no sense"`
+	Buffer    uint64 `json:"buffer" doc:"Times that the header of the buffer made no sense"`
 }
 
 // Links say where a stream is watched and published. Their host is the one that the request

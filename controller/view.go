@@ -143,7 +143,7 @@ func (s *stream) view() api.Stream {
 	v := api.Stream{
 		Name: s.Stream, State: s.state(), Input: s.input, BytesIn: s.rates.total, BytesOut: s.bytesOut + s.web.Bytes,
 		Viewers: api.Viewers{SRT: s.viewers() - s.web.Viewers, HLS: s.web.Viewers},
-		HLS:     api.HLSStats{Requests: s.web.Requests, Bytes: s.web.Bytes, PlayerViews: s.web.PlayerViews},
+		HLS:     api.HLSStats{Requests: s.web.Requests, Bytes: s.web.Bytes, PlayerViews: s.web.PlayerViews, Faults: api.HLSFaults(s.web.Faults)},
 		Tracks:  make([]api.Track, len(s.tracks)),
 	}
 	v.Health = s.health

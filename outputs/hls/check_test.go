@@ -153,3 +153,8 @@ func TestRealStreams(t *testing.T) {
 		}
 	})
 }
+
+// requireNoFault fails when something could not be read from the buffer or made of it.
+func requireNoFault(t require.TestingT, s *Stream) {
+	require.Equal(t, Faults{}, s.Stats().Faults)
+}

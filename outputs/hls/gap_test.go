@@ -41,7 +41,7 @@ func TestGaps(t *testing.T) {
 				lossy(f, ms*90, lost.video, lost.audio)
 				s := f.stream(Options{})
 				n := s.current()
-				require.Zero(t, s.Stats().Corrupt)
+				requireNoFault(t, s)
 				require.Equal(t, 1, n.targetDuration)
 				require.GreaterOrEqual(t, len(n.segments), 15)
 				checkTimes(t, n)

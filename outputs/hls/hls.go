@@ -8,6 +8,7 @@ package hls
 
 import (
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -164,13 +165,13 @@ func (s *Stream) advance() uint64 {
 	defer s.follow.Unlock()
 	info, err := s.reader.Info()
 	if err != nil {
-		s.counters.corruption(err)
+		s.counters.fault(FaultBuffer, err)
 		s.publish(header{}, true)
 		return s.next
 	}
 	if s.next < info.Tail {
 		if s.next > 0 || s.model.running != nil {
-			s.counters.skip()
+			s.counters.fault(FaultOvertaken, fmt.Errorf("entries %d to %d were gone before they were read", s.next, info.Tail-1))
 			s.model.lost()
 		}
 		s.next = info.Tail
@@ -188,7 +189,7 @@ func (s *Stream) advance() uint64 {
 	return s.next
 }
 
-// read takes in the entries before head, and tells whether a segment or a part began or ended.
+// read takes in the entries before head, and reports whether a segment or a part began or ended.
 func (s *Stream) read(head uint64) (changed bool) {
 	for ; s.next < head; s.next++ {
 		e, err := s.reader.Entry(s.next)
@@ -201,18 +202,18 @@ func (s *Stream) read(head uint64) (changed bool) {
 			after := s.model.mark()
 			changed = changed || before != after
 			if err == nil && after.faults != before.faults {
-				s.counters.corruption(errMarks)
+				s.counters.fault(FaultEntry, errMarks)
 			}
 		}
 		switch {
 		case err == nil:
 		case errors.Is(err, buffer.ErrOvertaken):
-			s.counters.skip()
+			s.counters.fault(FaultOvertaken, err)
 			s.model.lost()
 			// The next round goes on at the tail.
 			return true
 		default:
-			s.counters.corruption(err)
+			s.counters.fault(FaultEntry, err)
 			s.model.lost()
 			changed = true
 		}

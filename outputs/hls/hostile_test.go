@@ -212,7 +212,7 @@ func TestScribbledBuffer(t *testing.T) {
 			for j, uri := range uris(text) {
 				if (i+j)%7 == 0 {
 					a := get(t, s, dir+"/"+uri)
-					require.Contains(t, []int{200, 404, 503}, a.StatusCode)
+					require.Contains(t, []int{200, 404, 500, 503}, a.StatusCode)
 				}
 			}
 		}
@@ -236,7 +236,10 @@ func (o *overtaken) Payload(e *buffer.Entry, dst []byte) ([]byte, error) {
 }
 
 func TestOvertakenWhileBuilding(t *testing.T) {
-	for _, cause := range []error{buffer.ErrOvertaken, buffer.ErrCorrupt} {
+	for cause, want := range map[error]struct {
+		status int
+		fault  Fault
+	}{buffer.ErrOvertaken: {404, FaultOvertaken}, buffer.ErrCorrupt: {500, FaultSegment}} {
 		f := newFeed(t, buffer.Options{})
 		f.begin(videoTrack)
 		f.synthetic(0, 100)
@@ -248,16 +251,18 @@ func TestOvertakenWhileBuilding(t *testing.T) {
 			all := uris(fetch(t, s, name))
 			src.after = 17
 			path := dir + "/" + all[len(all)-1]
-			require.Equal(t, 404, get(t, s, path).StatusCode, path)
+			require.Equal(t, want.status, get(t, s, path).StatusCode, path)
 			src.after = 1 << 30
 			require.NotEmpty(t, fetch(t, s, path), "the next request tries again")
 		}
-		st := s.Stats()
-		if cause == buffer.ErrCorrupt {
-			require.EqualValues(t, 2, st.Corrupt)
-			require.ErrorIs(t, st.LastError, buffer.ErrCorrupt)
-		} else {
-			require.EqualValues(t, 2, st.Skipped)
+		for f, n := range s.Stats().Faults {
+			if Fault(f) != want.fault {
+				require.Zero(t, n)
+				continue
+			}
+			require.EqualValues(t, 2, n.Count)
+			require.ErrorIs(t, n.Last, cause)
+			require.ErrorContains(t, n.Last, "ts: segment ")
 		}
 	}
 }
@@ -268,9 +273,9 @@ func TestTooLarge(t *testing.T) {
 	f.synthetic(0, 100)
 	s := f.stream(Options{SegmentBytes: 10000})
 	for _, uri := range uris(fetch(t, s, "ts/media.m3u8")) {
-		require.Equal(t, 404, get(t, s, "ts/"+uri).StatusCode)
+		require.Equal(t, 500, get(t, s, "ts/"+uri).StatusCode)
 	}
-	require.ErrorIs(t, s.Stats().LastError, errTooLarge)
+	require.ErrorIs(t, s.Stats().Faults[FaultSegment].Last, errTooLarge)
 }
 
 // Memory files are sealed, bounded, shared, and gone when nobody needs them.

@@ -223,5 +223,5 @@ func checkGenerated(t *testing.T, rt *rapid.T) {
 			g.epoch()
 		}
 	}
-	require.Zero(rt, s.Stats().Corrupt, "%v", s.Stats().LastError)
+	requireNoFault(rt, s)
 }

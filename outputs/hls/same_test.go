@@ -133,8 +133,8 @@ func TestSameAfterRestart(t *testing.T) {
 			require.True(t, seen[path] == whole[path], "%s is its parts: %d bytes, not %d", path, len(seen[path]), len(whole[path]))
 		}
 	}
-	require.Zero(t, early.Stats().Corrupt)
-	require.Zero(t, late.Stats().Corrupt)
+	requireNoFault(t, early)
+	requireNoFault(t, late)
 }
 
 // Durations of samples add up to the place of the next fragment, so that no player sees a gap.

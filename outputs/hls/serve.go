@@ -48,6 +48,7 @@ var (
 	errNothing  = &failure{http.StatusServiceUnavailable, "the stream is starting"}
 	errStalled  = &failure{http.StatusServiceUnavailable, "the stream is stalled"}
 	errShort    = &failure{http.StatusServiceUnavailable, "the server is short of memory or descriptors, try again"}
+	errBroken   = &failure{http.StatusInternalServerError, "the segment can't be made, the server's log says why"}
 	errAbsurd   = &failure{http.StatusBadRequest, "bad _HLS_msn or _HLS_part"}
 	errClosing  = &failure{http.StatusServiceUnavailable, "shutting down"}
 	errMethod   = &failure{http.StatusMethodNotAllowed, "method not allowed"}
@@ -330,13 +331,13 @@ func (s *Stream) send(w http.ResponseWriter, r *http.Request, t *target, g *segm
 	switch {
 	case err == nil:
 	case errors.Is(err, buffer.ErrOvertaken):
-		s.counters.skip()
+		s.counters.fault(FaultOvertaken, g.fault(t.id, err))
 		return 0, 0, errNotFound
 	case short(err):
 		return 0, 0, errShort
 	default:
-		s.counters.corruption(fmt.Errorf("segment %d of epoch %d: %w", g.number, g.epoch.id, err))
-		return 0, 0, errNotFound
+		s.counters.fault(FaultSegment, g.fault(t.id, err))
+		return 0, 0, errBroken
 	}
 	defer s.store.release(f)
 	contentType := typeVideo
@@ -352,6 +353,11 @@ func (s *Stream) send(w http.ResponseWriter, r *http.Request, t *target, g *segm
 	}
 	n := copyRange(w, f.memory, x)
 	return status, n, nil
+}
+
+// fault says which segment could not be made.
+func (g *segment) fault(id string, err error) error {
+	return fmt.Errorf("%s: segment %d of epoch %d: %w", id, g.number, g.epoch.id, err)
 }
 
 // copyRange sends a range of a file. A description of its own has its own position, as sendfile needs.

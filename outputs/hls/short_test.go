@@ -58,5 +58,5 @@ func TestSegmentsWithoutDescriptors(t *testing.T) {
 		require.Equal(t, http.StatusOK, get(t, s, segments[2]).StatusCode)
 	})
 	require.Equal(t, want, body(t, get(t, s, segments[0])))
-	require.Zero(t, s.Stats().Corrupt)
+	requireNoFault(t, s)
 }

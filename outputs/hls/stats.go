@@ -20,10 +20,33 @@ type Stats struct {
 	Segments uint64                    // built, in all renditions
 	Cached   int64                     // bytes of segments in memory
 	Files    int                       // segments in memory
-	Corrupt  uint64                    // entries, marks and segments that could not be read because the buffer made no sense
-	Skipped  uint64                    // times that the buffer's writer overtook its reader
-	// LastError is the last cause counted in Corrupt.
-	LastError error
+	Faults   Faults                    // what could not be read or made, by Fault
+}
+
+// Fault is a kind of failure to make playlists or segments from the buffer.
+type Fault int
+
+// The kinds of Fault.
+const (
+	FaultBuffer    Fault = iota // the buffer's header can't be read
+	FaultEntry                  // an entry, or its marks of segments and parts, makes no sense
+	FaultSegment                // a segment or part that is listed can't be made, or not written
+	FaultOvertaken              // the buffer's writer was faster than its reader
+	faults
+)
+
+// String is the name of the fault in metrics and logs.
+func (f Fault) String() string {
+	return [faults]string{"buffer", "entry", "segment", "overtaken"}[f]
+}
+
+// Faults counts each Fault.
+type Faults [faults]FaultCount
+
+// FaultCount counts the faults of a kind.
+type FaultCount struct {
+	Count uint64
+	Last  error // the last one, nil while there was none
 }
 
 const (
@@ -40,9 +63,7 @@ type counters struct {
 	requests map[Kind]map[string]Count
 	viewers  map[uint64]time.Time // when each was last seen
 	pruned   time.Time
-	corrupt  uint64
-	skipped  uint64
-	last     error
+	faults   Faults
 }
 
 func newCounters() *counters {
@@ -115,24 +136,18 @@ func (c *counters) prune(now time.Time) {
 	}
 }
 
-func (c *counters) corruption(err error) {
+func (c *counters) fault(f Fault, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.corrupt++
-	c.last = err
-}
-
-func (c *counters) skip() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.skipped++
+	c.faults[f].Count++
+	c.faults[f].Last = err
 }
 
 func (c *counters) stats(now time.Time) Stats {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.prune(now)
-	s := Stats{Requests: make(map[Kind]map[string]Count, len(c.requests)), Viewers: len(c.viewers), Corrupt: c.corrupt, Skipped: c.skipped, LastError: c.last}
+	s := Stats{Requests: make(map[Kind]map[string]Count, len(c.requests)), Viewers: len(c.viewers), Faults: c.faults}
 	for k, m := range c.requests {
 		n := make(map[string]Count, len(m))
 		for class, count := range m {

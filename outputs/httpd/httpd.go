@@ -62,6 +62,7 @@ type served struct {
 	unplayable string          // why there is nothing to play, empty while there is
 	playing    context.Context // over when there is nothing to play any more
 	over       context.CancelFunc
+	told       hls.Faults // that are in the log
 }
 
 // Run serves until the control socket ends, ctx does, or the controller says so.

@@ -2,6 +2,7 @@ package httpd
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -10,6 +11,8 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -22,6 +25,7 @@ import (
 	"brume/control"
 	"brume/media"
 	"brume/outputs/hls"
+	"brume/test/logged"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -34,6 +38,7 @@ type fixture struct {
 	ctl     *control.Conn
 	address string
 	done    chan error
+	log     logged.Buffer
 }
 
 func text(s string) http.Handler {
@@ -55,7 +60,7 @@ func start(t *testing.T) *fixture {
 	f := &fixture{t: t, ctl: ctl, done: make(chan error, 1)}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	o := Options{Sandbox: []string{"seccomp"}, Missing: []string{"landlock"}, Player: text("player"), Page: text("page"), Assets: text("assets")}
-	go func() { f.done <- Run(ctx, conn, slog.New(slog.NewTextHandler(io.Discard, nil)), o) }()
+	go func() { f.done <- Run(ctx, conn, slog.New(slog.NewTextHandler(&f.log, nil)), o) }()
 	t.Cleanup(func() {
 		defer cancel()
 		_ = ctl.Close()
@@ -122,6 +127,13 @@ func (f *fixture) refused(message, detail string) Failed {
 // live is the read-only file of a buffer with some seconds of sound in it.
 func live(t *testing.T) *os.File {
 	t.Helper()
+	_, ro := liveBuffer(t)
+	return ro
+}
+
+// liveBuffer returns both files of such a buffer.
+func liveBuffer(t *testing.T) (rw, ro *os.File) {
+	t.Helper()
 	rw, ro, err := buffer.Create(buffer.Options{Stream: "live", Size: 4 << 20})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = rw.Close(); _ = ro.Close() })
@@ -136,7 +148,7 @@ func live(t *testing.T) *os.File {
 		require.NoError(t, w.WritePacket(&media.Packet{DTS: at, PTS: at, RandomAccess: true, Payload: make([]byte, 300)}))
 	}
 	w.Commit()
-	return ro
+	return rw, ro
 }
 
 // get sends a request line as it stands: clients of the library would clean the path.
@@ -278,18 +290,53 @@ func total(s Stats) (n uint64) {
 	return n
 }
 
+// served asks for a report, and returns what it tells of streams.
+func (f *fixture) served() []StreamStats {
+	f.t.Helper()
+	f.counted()
+	var s Streams
+	f.hear(MsgStreams, &s)
+	return s.Streams
+}
+
+// A segment that is listed and can't be made is an error of the server, in the counts and in the log.
+func TestListedSegmentThatCantBeMade(t *testing.T) {
+	f := start(t)
+	rw, ro := liveBuffer(t)
+	f.add(1, ro)
+	f.counted()
+	_, list := f.get("GET", "/hls/live/a0/index.m3u8")
+	segment := regexp.MustCompile(`(?m)^seg-.*\.m4s$`).FindString(list)
+	require.NotEmpty(t, segment, list)
+	require.Zero(t, f.served()[0].Faults)
+	require.NotContains(t, f.log.String(), "as it should")
+
+	_, err := rw.WriteAt(bytes.Repeat([]byte{0xff}, 4<<20-4096), 4096)
+	require.NoError(t, err)
+	for range 3 {
+		r, body := f.get("GET", "/hls/live/a0/"+segment)
+		require.Equal(t, 500, r.StatusCode)
+		require.Contains(t, body, "log")
+	}
+	require.Equal(t, Faults{Segment: 3}, f.served()[0].Faults)
+	require.Equal(t, Faults{Segment: 3}, f.served()[0].Faults)
+	lines := regexp.MustCompile(`.*as it should.* stream=live cause=segment times=(\d+) error="a0: segment \d+ of epoch \d+: .*`).FindAllStringSubmatch(f.log.String(), -1)
+	times := 0
+	for _, line := range lines {
+		n, err := strconv.Atoi(line[1])
+		require.NoError(t, err)
+		times += n
+	}
+	require.Equal(t, 3, times, f.log.String())
+}
+
 func TestStreamsComeAndGo(t *testing.T) {
 	f := start(t)
 	status := func() int {
 		r, _ := f.get("GET", "/hls/live/index.m3u8")
 		return r.StatusCode
 	}
-	served := func() []StreamStats {
-		f.counted()
-		var s Streams
-		f.hear(MsgStreams, &s)
-		return s.Streams
-	}
+	served := f.served
 	require.Equal(t, 404, status())
 	first, second := live(t), live(t)
 	f.add(1, first)

@@ -167,4 +167,13 @@ type StreamStats struct {
 	Requests    uint64 `json:"requests"`     // of its playlists, segments and parts
 	Bytes       uint64 `json:"bytes"`        // of bodies
 	PlayerViews uint64 `json:"player_views"` // player pages asked for while it was known
+	Faults      Faults `json:"faults"`       // failures to make playlists and segments
+}
+
+// Faults counts what hls.Fault names.
+type Faults struct {
+	Segment   uint64 `json:"segment"`
+	Overtaken uint64 `json:"overtaken"`
+	Entry     uint64 `json:"entry"`
+	Buffer    uint64 `json:"buffer"`
 }

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+
+	"brume/outputs/hls"
 )
 
 // counter is a total.
@@ -75,10 +77,27 @@ func (s *server) report() {
 				stats.Bytes += n.Bytes
 			}
 		}
+		stats.Faults = s.tellFaults(one, &h.Faults)
 		all = append(all, stats)
 	}
 	s.mu.RUnlock()
 	for chunk := range slices.Chunk(all, StreamsPerMessage) {
 		_ = s.ctl.Send(MsgStreams, Streams{Streams: chunk})
+	}
+}
+
+// tellFaults logs the last fault of each kind that came up since the last report, and returns all counts.
+func (s *server) tellFaults(one *served, all *hls.Faults) Faults {
+	one.mu.Lock()
+	defer one.mu.Unlock()
+	for i, n := range all {
+		if more := n.Count - one.told[i].Count; more > 0 {
+			s.log.Warn("a stream can't be made into HLS as it should", "stream", one.name, "cause", hls.Fault(i).String(), "times", more, "error", n.Last)
+		}
+	}
+	one.told = *all
+	return Faults{
+		Segment: all[hls.FaultSegment].Count, Overtaken: all[hls.FaultOvertaken].Count,
+		Entry: all[hls.FaultEntry].Count, Buffer: all[hls.FaultBuffer].Count,
 	}
 }
