@@ -138,20 +138,20 @@ func browserPlays(c media.Codec) bool {
 	}
 }
 
-func (s *snapshot) beginMultivariant() *text {
+func (s *snapshot) beginMultivariant(id string) *text {
 	t := &text{b: make([]byte, 0, 1024)}
 	t.line("#EXTM3U")
 	t.line("#EXT-X-VERSION:", strconv.Itoa(version))
 	if s.independent() {
 		t.line("#EXT-X-INDEPENDENT-SEGMENTS")
 	}
-	s.writeStart(t, s.lead())
+	s.writeStart(t, id)
 	return t
 }
 
 // renderMultivariant writes the multivariant playlist of fMP4. It describes the newest epoch.
 func (s *snapshot) renderMultivariant() []byte {
-	t := s.beginMultivariant()
+	t := s.beginMultivariant(s.lead())
 	groups := s.audioGroups()
 	names := map[string]bool{}
 	video := (*lane)(nil)
@@ -282,7 +282,7 @@ func (v *variant) write(t *text) {
 
 // renderMultivariantTS writes the multivariant playlist of MPEG-TS: one variant, muxed.
 func (s *snapshot) renderMultivariantTS() []byte {
-	t := s.beginMultivariant()
+	t := s.beginMultivariant(tsID)
 	v := variant{uri: "media.m3u8"}
 	for i := range s.epoch.lanes {
 		l := &s.epoch.lanes[i]

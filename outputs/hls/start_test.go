@@ -41,6 +41,8 @@ func TestStart(t *testing.T) {
 		require.NotContains(t, multivariant, "#EXT-X-INDEPENDENT-SEGMENTS")
 		require.NotNil(t, m, text)
 		require.Contains(t, multivariant, m[0], "both say the same")
+		ts := offset.FindStringSubmatch(string(snap.page(pageKey{kind: KindPlaylist, id: tsID}).plain))
+		require.Contains(t, string(snap.page(pageKey{kind: KindMultivariant, id: tsID}).plain), ts[0], "it has no parts, so it ends earlier")
 		starts++
 		seconds, err := strconv.ParseFloat(m[1], 64)
 		require.NoError(t, err)

@@ -48,6 +48,7 @@ type elementary struct {
 	section    bool // carried in sections instead of PES
 	cc         byte
 	marked     bool // discontinuity_indicator is still to be set
+	fresh      bool // nothing of it was written since the beginning, so the first unit of video needs parameter sets
 	header     []byte
 	pes        [maxPESHeader]byte // scratch
 	headerSets []byte             // of video: header, then the parameter sets in Annex B form
@@ -123,14 +124,15 @@ func leader(all []*elementary) *elementary {
 }
 
 // Reset begins a segment that can be played by itself: the next packet is preceded by PAT and PMT, continuity counters
-// begin at 0, and the first packet of each PID has its discontinuity_indicator set.
+// begin at 0, the first packet of each PID has its discontinuity_indicator set, and the first unit of video has its parameter sets, random
+// access point or not.
 func (m *Muxer) Reset() {
 	m.started = false
 	m.patCC, m.pmtCC = 0, 0
 	m.patMarked, m.pmtMarked = true, true
 	for _, e := range m.streams {
 		if e != nil {
-			e.cc, e.marked = 0, true
+			e.cc, e.marked, e.fresh = 0, true, true
 		}
 	}
 }
@@ -174,6 +176,7 @@ func (m *Muxer) WritePacket(dst []byte, p *media.Packet) ([]byte, error) {
 	if e.section {
 		return e.writeSection(dst, u.body), nil
 	}
+	e.fresh = false
 	return e.writePES(dst, p, &u, pcr), nil
 }
 

@@ -137,6 +137,7 @@ func TestUnits(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m := newMuxer(t, c.track)
+			write(t, m, media.Packet{DTS: 900, PTS: 900, RandomAccess: true, Payload: prefixed(slice)})
 			all := parsePackets(t, write(t, m, media.Packet{DTS: 900, PTS: 4500, RandomAccess: c.random, Payload: c.payload}))
 			got := parsePES(t, all, firstPID)
 			require.Len(t, got, 1)
@@ -148,6 +149,7 @@ func TestUnits(t *testing.T) {
 // TestStartCodesAcrossPackets moves a NAL unit's length over every place in the packets.
 func TestStartCodesAcrossPackets(t *testing.T) {
 	m := newMuxer(t, h264Track)
+	write(t, m, picture(0, 0, true, 100))
 	for size := 1; size < 600; size++ {
 		first, last := bytes.Repeat([]byte{0x41}, size), bytes.Repeat([]byte{0x42}, 1+size%7)
 		payload := prefixed(first, last, last)
@@ -262,6 +264,23 @@ func TestReset(t *testing.T) {
 			}
 		}
 		require.ElementsMatch(t, []uint16{ts.PIDPAT, pmtPID, firstPID, firstPID + 1, firstPID + 2}, pids)
+	}
+}
+
+// TestSetsWithoutRandomAccessPoint has a segment that begins within a group of pictures, with sound: its first picture has parameter sets all the
+// same, and only that.
+func TestSetsWithoutRandomAccessPoint(t *testing.T) {
+	m := newMuxer(t, h264Track, aacTrack)
+	for segment := range int64(3) {
+		m.Reset()
+		out := write(t, m, media.Packet{Track: 1, DTS: segment * 90000, PTS: segment * 90000, RandomAccess: true, Payload: []byte{1, 2}})
+		for i := range int64(2) {
+			out = append(out, write(t, m, media.Packet{DTS: segment*90000 + i*3000, PTS: segment*90000 + i*3000, Payload: prefixed(slice)})...)
+		}
+		got := parsePES(t, parsePackets(t, out), firstPID)
+		require.Len(t, got, 2)
+		require.Equal(t, annexed([]byte{9, 0xf0}, sps, pps, slice), got[0].data)
+		require.Equal(t, annexed([]byte{9, 0xf0}, slice), got[1].data)
 	}
 }
 

@@ -29,7 +29,7 @@ func annexB(e *elementary, p *media.Packet) (unit, error) {
 		at += 4 + int(n)
 	}
 	u := unit{head: e.header, body: b}
-	if p.RandomAccess && found != allSets {
+	if (p.RandomAccess || e.fresh) && found != allSets {
 		u.head = e.headerSets
 	}
 	return u, nil

@@ -64,6 +64,7 @@ type rendition struct {
 	dates    map[uint64]float64 // program date time of each segment, Unix seconds
 	reported Report             // the furthest that another rendition has told
 	media    map[uint64]Media
+	longest  float64           // sample in them
 	scales   map[string]uint32 // by the URI of the EXT-X-MAP
 	anchor   uint64            // number of the segment from which the EXTINFs are added up
 }
@@ -269,11 +270,12 @@ func (c *Checker) checkSegments(r *rendition, p *Playlist) {
 	}
 }
 
-// checkDates sees that the program date time goes on by the EXTINFs within a discontinuity. It is that of a rendition's own first sample.
+// checkDates sees that the program date time goes on by the EXTINFs within a discontinuity. It is that of a rendition's own first sample, so
+// where another track ends the segment between two pictures that are far apart it moves by less than their distance.
 func (c *Checker) checkDates(r *rendition, p *Playlist) {
-	tolerance := dateTolerance
-	if !c.leads(r) {
-		tolerance = interleaving
+	tolerance := max(dateTolerance, r.longest)
+	if !c.leads(r) || !c.independent[r.variant] {
+		tolerance = max(interleaving, r.longest) // the first picture within a group is not always shown first
 	}
 	var at float64
 	for i, g := range p.Segments {

@@ -210,7 +210,7 @@ func (c *Checker) Segment(id string, number uint64, body []byte) {
 		c.fault(r, "boxes", "%s has no sample", g.URI)
 		return
 	}
-	r.media[number] = m
+	r.media[number], r.longest = m, max(r.longest, m.Longest)
 	c.checkIndependent(r)
 	c.checkTimes(r, number-1)
 	c.checkTimes(r, number)
