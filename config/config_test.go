@@ -181,7 +181,7 @@ func TestRefused(t *testing.T) {
 		{"programs to one stream", "streams: {a: {programs: {1: a}}}\n", "streams.a.programs.1: the stream a has a program already"},
 		{"programs to a stream that is to be kept raw", "streams: {a: {raw: true, programs: {1: b}}, b: {raw: true}}\n", "streams.a.programs.1: the stream b gets one program"},
 		{"program to no stream", "streams: {a: {programs: {1: '/'}}}\n", `streams.a.programs.1: "/" cannot be the name of a stream`},
-		{"source", "streams: {a: {source: ['srt://h:1?latncy=1']}}\n", "f:1:24: streams.a.source.0: bad SRT URL: parameter 1 is none that is known; did you mean latency?"},
+		{"source", "streams: {a: {source: ['srt://h:1?latncy=1']}}\n", "f:1:24: streams.a.source.0: bad SRT URL: parameter 1 is unknown; did you mean latency?"},
 		{"no source", "streams: {a: {source: ['rtmp://h']}}\n", "streams.a.source.0: bad URL: it has to begin with srt://"},
 		{"source that is no list", "streams: {a: {source: 'srt://h:1'}}\n", "streams.a.source: needs a list"},
 		{"start", "streams: {a: {source: ['srt://h:1'], start: now}}\n", `streams.a.start: "now" is neither demand nor always`},

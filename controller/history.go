@@ -158,7 +158,7 @@ func (b *beat) second(now time.Time) int64 {
 // present returns the second that is not over yet.
 func (b *beat) present(now time.Time) int64 { return now.Add(-b.phase).Unix() }
 
-// within returns a value, or NaN where it is none that can be.
+// within returns a value, or NaN where it is out of range.
 func within(v, most float64) float64 {
 	if v >= 0 && v <= most {
 		return v

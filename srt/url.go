@@ -179,10 +179,10 @@ func unknownParameter(number int, name string) error {
 		return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '_'
 	})
 	if meant := near.Name(name, URLParameters()); meant != "" {
-		return badURL("parameter %d is none that is known; did you mean %s?", number, meant)
+		return badURL("parameter %d is unknown; did you mean %s?", number, meant)
 	}
 	if !plain {
-		return badURL("parameter %d is none that is known", number)
+		return badURL("parameter %d is unknown", number)
 	}
 	return badURL("there is no parameter %s; the names are those of libsrt", name)
 }
@@ -306,14 +306,14 @@ func (u *URL) check() error {
 	case u.Mode != ModeCaller && u.StreamID != "":
 		return badURL("only a caller has a stream id")
 	case u.Mode != ModeListener && isAddress && !Callable(a):
-		return badURL("the address is none that can be called")
+		return badURL("that address can't be called")
 	case u.Local.IsValid() && isAddress && u.Local.Is4() != a.Unmap().Is4():
 		return badURL("the local address and the host are not both IPv4 or both IPv6")
 	}
 	return nil
 }
 
-// Callable tells whether an address can be a peer's.
+// Callable reports whether an address can be a peer's.
 func Callable(a netip.Addr) bool {
 	return a.IsValid() && !a.Unmap().IsUnspecified() && !a.Unmap().IsMulticast() && a.Unmap() != netip.AddrFrom4([4]byte{255, 255, 255, 255})
 }

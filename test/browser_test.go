@@ -125,9 +125,10 @@ func TestPlayerPageSaysWhy(t *testing.T) {
 	s.requireSecret()
 }
 
-// TestFrontPage lists a live stream with a link to its player.
+// TestFrontPage lists a live stream with a link to its player, says what is wrong with the source of another, and has lines for the
+// name that is typed, as long as it is a name.
 func TestFrontPage(t *testing.T) {
-	s := start(t)
+	s := startWith(t, fmt.Sprintf("streams: {pulled: {source: [\"srt://127.0.0.1:%d?conntimeo=500\"], start: always}}\n", udpPort(t)))
 	ctx, console := browser(t, 390, 844)
 	require.NoError(t, chromedp.Run(ctx, chromedp.Navigate("http://"+s.api+"/")))
 	s.eventually(20*time.Second, "the publish line is there", func() bool {
@@ -139,6 +140,22 @@ func TestFrontPage(t *testing.T) {
 		return evaluate[int](ctx, t, `document.querySelectorAll('a[href$="/studio.html"]').length`) > 0
 	})
 	screenshot(ctx, t, "front-live")
+	text := func() string { return evaluate[string](ctx, t, "document.body.innerText") }
+	s.eventually(30*time.Second, "the page says why a source fails", func() bool {
+		return strings.Contains(text(), "source failed: the peer did not answer")
+	})
+	enter := func(name string) {
+		evaluate[bool](ctx, t, fmt.Sprintf("(f => (f.value = %q, f.dispatchEvent(new Event('input'))))(document.querySelector('#stream'))", name))
+	}
+	enter("cam+1")
+	require.Contains(t, text(), "http://"+s.http+"/hls/cam+1/index.m3u8")
+	require.Contains(t, text(), "?streamid=publish:cam+1'")
+	enter("app/cam")
+	require.Contains(t, text(), "A name has 1 to 100 letters")
+	require.NotContains(t, text(), "srt://")
+	enter("cam")
+	require.NotContains(t, text(), "A name has")
+	require.Contains(t, text(), "?streamid=read:cam'")
 	require.LessOrEqual(t, evaluate[int](ctx, t, "document.documentElement.scrollWidth"), 390, "the page is wider than a phone")
 	require.NotContains(t, console.String(), "exception")
 }

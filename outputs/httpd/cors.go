@@ -17,7 +17,7 @@ const askedAlways = "Range, Content-Type, Accept, Origin"
 // cors lets pages of all sites read an answer (Fetch standard 3.2).
 func cors(h http.Header) {
 	h.Set("Access-Control-Allow-Origin", "*")
-	h.Set("Access-Control-Expose-Headers", "Content-Length, Content-Range, Date, Age")
+	h.Set("Access-Control-Expose-Headers", "Content-Length, Content-Range, Date, Age, Retry-After, Brume-Source")
 }
 
 // preflight answers a CORS preflight (Fetch standard 3.2.2): whatever header a player asks for may be sent, since the

@@ -73,6 +73,7 @@ func TestDemand(t *testing.T) {
 		r, _ = f.get("GET", path)
 		require.Equal(t, http.StatusOK, r.StatusCode)
 		require.Equal(t, source.Why, r.Header.Get("Brume-Source"))
+		require.Contains(t, r.Header.Get("Access-Control-Expose-Headers"), "Brume-Source", "pages of other sites may read the header")
 	}
 
 	// Neither a segment nor a name that no stream can have is asked for.

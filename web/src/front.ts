@@ -15,6 +15,9 @@ interface Stream {
   name: string
   state: 'offline' | 'starting' | 'live' | 'unplayable'
   reason?: string
+  waits_for?: string
+  locked: boolean
+  source?: { state: 'waiting' | 'connecting' | 'connected' | 'failed'; start: 'demand' | 'always'; last_error?: { detail: string } }
   uptime_seconds: number
   resume_until?: string
   tracks: Track[]
@@ -70,45 +73,65 @@ function describe(t: Track): string {
   return words.join(' ')
 }
 
+function describeStream(s: Stream): string[] {
+  const facts = [`${s.viewers.total} ${s.viewers.total === 1 ? 'viewer' : 'viewers'}`]
+  if (s.state === 'live') facts.unshift(duration(s.uptime_seconds))
+  if (s.locked) facts.push('locked')
+  if (s.reason) facts.push(s.reason)
+  if (s.state === 'starting' && s.waits_for) facts.push(`waits for ${s.waits_for}`)
+  if (s.source?.state === 'failed') facts.push(`source failed: ${s.source.last_error?.detail ?? 'see the log'}`)
+  if (s.source?.state === 'connecting') facts.push('calls its source')
+  if (s.source?.state === 'waiting' && s.source.start === 'demand' && s.state === 'offline') facts.push('source on demand')
+  return facts
+}
+
 function streamItem(s: Stream): HTMLElement {
   const title = element('a', 'name', s.name) as HTMLAnchorElement
   title.href = s.links.player ?? '#'
   const state = element('span', `badge ${s.state}`, s.resume_until ? 'paused' : s.state)
-  const viewers = `${s.viewers.total} ${s.viewers.total === 1 ? 'viewer' : 'viewers'}`
-  const since = s.state === 'live' ? `${duration(s.uptime_seconds)} · ` : ''
-  const facts = element('p', 'dim', since + viewers)
-  if (s.reason) facts.append(` · ${s.reason}`)
+  const facts = element('p', 'dim', describeStream(s).join(' · '))
   const tracks = element('p', 'tracks', ...s.tracks.map((t) => element('span', 'chip', describe(t))))
   return element('li', 'card', element('div', 'row', title, state), facts, tracks)
 }
 
-function publishLines(): void {
+/** Lines to publish and to watch a stream with, of the name in the field. */
+function showLines(): void {
   if (!info) return
+  const name = $<HTMLInputElement>('#stream').value.trim() || 'live'
+  const valid = /^[A-Za-z0-9][A-Za-z0-9_.+-]{0,99}$/.test(name)
+  $('#bad-name').hidden = valid
+  $('#lines').hidden = !valid
+  if (!valid) return
   const srt = reach(info.srt[0]?.address ?? ':8889')
   const http = reach(info.http.address)
-  const name = $<HTMLInputElement>('#stream').value.trim() || 'live'
   const url = `srt://${srt}?streamid=publish:${name}`
-  const lines: [string, string][] = [
+  showIn('#publish-lines', [
     ['ffmpeg, a file', `ffmpeg -re -i FILE -c copy -f mpegts '${url}'`],
     ['ffmpeg, a test picture', `ffmpeg -re -f lavfi -i testsrc2=s=1280x720:r=30 -f lavfi -i sine -c:v libx264 -preset veryfast -g 30 -pix_fmt yuv420p -c:a aac -f mpegts '${url}'`],
     ['OBS Studio: Settings, Stream, Custom, Server', url],
     ['srt-live-transmit, from UDP', `srt-live-transmit udp://:5000 '${url}'`],
-    ['Watch in a browser', `http://${http}/${name}.html`],
-    ['Watch over SRT', `ffplay 'srt://${srt}?streamid=read:${name}'`],
-  ]
-  $('#lines').replaceChildren(
-    ...lines.map(([label, text]) => {
-      const copy = element('button', 'copy', 'Copy') as HTMLButtonElement
-      copy.type = 'button'
-      copy.setAttribute('aria-label', `Copy: ${label}`)
-      copy.onclick = async () => {
-        await copyText(text)
-        copy.textContent = 'Copied'
-        setTimeout(() => (copy.textContent = 'Copy'), 1500)
-      }
-      return element('div', 'line', element('div', 'row', element('span', 'dim', label), copy), element('code', '', text))
-    }),
-  )
+  ])
+  showIn('#watch-lines', [
+    ['Browser', `http://${http}/${name}.html`],
+    ['HLS player', `http://${http}/hls/${name}/index.m3u8`],
+    ['SRT player', `ffplay 'srt://${srt}?streamid=read:${name}'`],
+  ])
+}
+
+function showIn(selector: string, lines: [string, string][]): void {
+  $(selector).replaceChildren(...lines.map(([label, text]) => line(label, text)))
+}
+
+function line(label: string, text: string): HTMLElement {
+  const copy = element('button', 'copy', 'Copy') as HTMLButtonElement
+  copy.type = 'button'
+  copy.setAttribute('aria-label', `Copy: ${label}`)
+  copy.onclick = async () => {
+    await copyText(text)
+    copy.textContent = 'Copied'
+    setTimeout(() => (copy.textContent = 'Copy'), 1500)
+  }
+  return element('div', 'line', element('div', 'row', element('span', 'dim', label), copy), element('code', '', text))
 }
 
 async function copyText(text: string): Promise<void> {
@@ -137,7 +160,7 @@ async function refresh(): Promise<void> {
     if (!info) {
       info = await get<Info>('/api/v1/info')
       $('#server').textContent = `${info.version} on ${info.hostname}`
-      publishLines()
+      showLines()
     }
     const { items } = await get<{ items: Stream[] }>('/api/v1/streams?limit=1000')
     $('#streams').replaceChildren(...items.map(streamItem))
@@ -150,5 +173,5 @@ async function refresh(): Promise<void> {
   setTimeout(refresh, document.hidden ? 5000 : 1000)
 }
 
-$('#stream').addEventListener('input', publishLines)
+$('#stream').addEventListener('input', showLines)
 void refresh()
