@@ -1,7 +1,10 @@
 package hls
 
 import (
+	"bytes"
 	"fmt"
+	"io"
+	"math"
 	"net/http"
 	"regexp"
 	"strings"
@@ -77,4 +80,43 @@ func TestKeepQuery(t *testing.T) {
 	require.Equal(t, http.StatusRequestURITooLong, get(t, s, "v0/index.m3u8?t="+strings.Repeat("x", maxQuery)).StatusCode)
 	epoch := s.current().epoch.id
 	require.Equal(t, http.StatusOK, get(t, s, fmt.Sprintf("v0/init-%d.mp4?t=", epoch)+strings.Repeat("x", maxQuery)).StatusCode, "media takes any query")
+}
+
+// pieces is a client that notes how much it is given at a time.
+type pieces struct {
+	bytes.Buffer
+	longest int
+	left    int // pieces that it takes before it is gone
+}
+
+func (p *pieces) Write(b []byte) (int, error) {
+	if p.left--; p.left < 0 {
+		return 0, io.ErrClosedPipe
+	}
+	p.longest = max(p.longest, len(b))
+	return p.Buffer.Write(b)
+}
+
+// TestQueryInPieces has the query in a playlist of an hour: no client is worth a copy of it.
+func TestQueryInPieces(t *testing.T) {
+	var playlist, want strings.Builder
+	query := strings.Repeat("x", maxQuery)
+	playlist.WriteString("#EXTM3U\n")
+	want.WriteString("#EXTM3U\n")
+	for n := range 3600 {
+		fmt.Fprintf(&playlist, "#EXT-X-PART:DURATION=0.5,URI=\"part-%d.m4s\"\n#EXTINF:1.0,\nseg-%d.m4s\n", n, n)
+		fmt.Fprintf(&want, "#EXT-X-PART:DURATION=0.5,URI=\"part-%d.m4s?%s\"\n#EXTINF:1.0,\nseg-%d.m4s?%s\n", n, query, n, query)
+	}
+	client := pieces{left: math.MaxInt}
+	n, err := withQuery(&client, []byte(playlist.String()), query)
+	require.NoError(t, err)
+	require.LessOrEqual(t, client.longest, queryPiece)
+	require.True(t, want.String() == client.String(), "the same with the query")
+	require.Equal(t, want.Len(), int(n))
+	require.Equal(t, want.Len(), queriedSize([]byte(playlist.String()), query))
+
+	client = pieces{left: 2}
+	n, err = withQuery(&client, []byte(playlist.String()), query)
+	require.ErrorIs(t, err, io.ErrClosedPipe)
+	require.Equal(t, client.Len(), int(n))
 }

@@ -249,20 +249,26 @@ func writePlaylist(w http.ResponseWriter, r *http.Request, p *page, query string
 	h.Set("Cache-Control", cachePlaylist)
 	h.Set("Content-Type", typePlaylist)
 	h.Add("Vary", "Accept-Encoding")
-	b := p.plain
+	b, size := p.plain, len(p.plain)
 	if query != "" {
-		b = withQuery(b, query)
+		size = queriedSize(b, query)
 	} else if acceptsGzip(r.Header.Get("Accept-Encoding")) {
 		b = p.gzip()
+		size = len(b)
 		h.Set("Content-Encoding", "gzip")
 	}
-	h.Set("Content-Length", strconv.Itoa(len(b)))
+	h.Set("Content-Length", strconv.Itoa(size))
 	w.WriteHeader(http.StatusOK)
-	if r.Method == http.MethodHead {
+	switch {
+	case r.Method == http.MethodHead:
 		return http.StatusOK, 0
+	case query != "":
+		n, _ := withQuery(w, b, query) // a client that is gone
+		return http.StatusOK, n
+	default:
+		n, _ := w.Write(b) // a client that is gone
+		return http.StatusOK, int64(n)
 	}
-	n, _ := w.Write(b) // a client that is gone
-	return http.StatusOK, int64(n)
 }
 
 // acceptsGzip reads Accept-Encoding (RFC 9110 12.5.3).
