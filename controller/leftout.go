@@ -96,7 +96,9 @@ func (c *Controller) setLeftOut(s *stream, l *srt.LeftOut) {
 		return
 	}
 	why := s.lacks()
-	c.log.Warn("the stream can't be played", "stream", s.Stream, "reason", why)
+	p := s.publisher.proc
+	p.lines.shared = &c.childLines
+	p.lines.log(c.log, slog.LevelWarn, "the stream can't be played", "stream", s.Stream, "reason", why)
 	for conn := range s.players {
 		if conn.dialer == nil && conn.closing.IsZero() {
 			c.turnAway(conn, causeUnplayable, why)
