@@ -15,7 +15,7 @@ type Refusal struct {
 	Code       int       `json:"code" doc:"SRT rejection code" example:"1409"`
 	Cause      string    `json:"cause" doc:"The same in one word, as in brume_srt_rejects_total" example:"conflict"`
 	Reason     string    `json:"reason" doc:"The same in a sentence" example:"the stream live has a publisher already"`
-	Count      uint64    `json:"count" minimum:"1" doc:"Callers that this stands for: those that can't be served whatever they ask for are told once in a second"`
+	Count      uint64    `json:"count" minimum:"1" doc:"How often it was refused: tries from the same address for the same cause, of which the newest is told. Callers that can't be served whatever they ask for are told once in a second"`
 	Connection string    `json:"connection,omitempty" doc:"Id of its connection, where it was accepted before, or had a process"`
 }
 

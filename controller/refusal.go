@@ -3,6 +3,7 @@ package controller
 import (
 	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	"brume/api"
@@ -12,8 +13,9 @@ import (
 const (
 	// refusalEvents bounds the events in a second that callers can cause who are refused. The others are counted by cause.
 	refusalEvents = 10
-	// keptRefusals is how many the API lists.
+	// keptRefusals is how many the API lists, and maxCount how many callers one of them may stand for: a listener may claim any number.
 	keptRefusals = 200
+	maxCount     = 1 << 20
 )
 
 // refusals are what is told of callers that were refused.
@@ -37,17 +39,33 @@ func (c *Controller) noteRefusal(why cause, r api.Refusal, e *api.EventConnectio
 		attrs = append(attrs, "count", r.Count)
 	}
 	c.refusals.lines.log(c.log, slog.LevelInfo, "refused an SRT caller", attrs...)
-	c.refusals.keep(&r)
+	c.refusals.keep(r)
 	c.tellRefused(&r, e)
 }
 
-// keep puts a refusal into the list.
-func (r *refusals) keep(n *api.Refusal) {
+// keep puts a refusal into the list, in place of the one that it repeats: a program that tries again and again must not hide the others.
+func (r *refusals) keep(n api.Refusal) {
+	for i := range r.newest {
+		if old := &r.newest[i]; again(&n, old) {
+			n.Count = min(n.Count+old.Count, maxCount)
+			r.newest = slices.Delete(r.newest, i, i+1)
+			break
+		}
+	}
 	if len(r.newest) == keptRefusals {
 		r.newest = slices.Delete(r.newest, 0, 1)
 	}
-	r.newest = append(r.newest, *n)
+	r.newest = append(r.newest, n)
 }
+
+// again reports whether a caller was refused for the same as before: what it asked for, at which port, and the address that it called from
+// are the same. Its port is not, as a rule.
+func again(n, old *api.Refusal) bool {
+	return n.Cause == old.Cause && n.StreamID == old.StreamID && n.Local == old.Local && addressOf(n.Peer) == addressOf(old.Peer)
+}
+
+// addressOf is an address without its port.
+func addressOf(peer string) string { return peer[:max(0, strings.LastIndexByte(peer, ':'))] }
 
 // refusalOf is what is known of a caller that was judged by its request. slash is how its port takes slashes.
 func refusalOf(req *srt.Request, slash srt.Slash, reason string) api.Refusal {
@@ -100,7 +118,7 @@ func (c *Controller) listenerRefused(r *srt.Refused) {
 		return
 	}
 	n := refusalOf(&srt.Request{Peer: r.Peer, Local: r.Local, StreamID: r.StreamID}, srt.SlashRefuse, r.Reason)
-	n.Count = min(r.Times, 1<<20)
+	n.Count = min(r.Times, maxCount)
 	c.noteRefusal(why, n, nil)
 }
 

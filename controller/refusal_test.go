@@ -80,12 +80,33 @@ func orQuotes(s string) string {
 func TestNewestRefusals(t *testing.T) {
 	d := newDesk(t)
 	for i := range keptRefusals + 5 {
-		d.asks(uint64(i+1), "read:nothing")
+		d.asks(uint64(i+1), fmt.Sprintf("read:nothing%d", i+1))
 	}
 	list := d.Refusals()
 	require.Len(t, list, keptRefusals)
 	require.Equal(t, fmt.Sprintf("192.0.2.1:%d", keptRefusals+5), list[0].Peer)
 	require.Equal(t, "192.0.2.1:6", list[keptRefusals-1].Peer)
+}
+
+// One that is refused again and again is one of the list, with the newest of its tries.
+func TestRepeatedRefusals(t *testing.T) {
+	d := newDesk(t)
+	d.asks(1, "read:other")
+	for i := range 3 * keptRefusals {
+		d.asks(uint64(i+2), "read:nothing")
+	}
+	d.says(d.listener, srt.MsgRequest, srt.Request{ID: 1 << 20, Peer: "192.0.2.2:7", Local: "192.0.2.9:8889", StreamID: "read:nothing"})
+	d.asks(1<<20+1, "write:nothing")
+	list := d.Refusals()
+	got := make([]string, 0, len(list))
+	for _, r := range list {
+		got = append(got, fmt.Sprintf("%s %s %s %d", r.Peer, r.StreamID, r.Cause, r.Count))
+	}
+	require.Equal(t, []string{
+		"192.0.2.1:1048577 write:*** bad_request 1", "192.0.2.2:7 read:nothing no_publisher 1",
+		"192.0.2.1:601 read:nothing no_publisher 600", "192.0.2.1:1 read:other no_publisher 1",
+	}, got)
+	require.Equal(t, uint64(602), d.rejects[causeNoPublisher])
 }
 
 // A listener may say of its callers what it likes: what is no refusal of its own counts for nothing.
