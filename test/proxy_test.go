@@ -87,14 +87,15 @@ func freeTCP(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// proxyExamples are the two of the docs.
-func proxyExamples(t *testing.T) (plain, secure string) {
+// proxyExamples are those of the docs.
+func proxyExamples(t *testing.T) (plain, secure, tokens string) {
 	t.Helper()
 	blocks := docsBlocks(t, "nginx")
-	require.Len(t, blocks, 2)
+	require.Len(t, blocks, 3)
 	require.NotContains(t, blocks[0], "ssl")
 	require.Contains(t, blocks[1], "ssl")
-	return blocks[0], blocks[1]
+	require.Contains(t, blocks[2], "$arg_token")
+	return blocks[0], blocks[1], blocks[2]
 }
 
 // ask gets a URL and returns the answer with its body.
@@ -120,7 +121,7 @@ func TestProxyExample(t *testing.T) {
 	s := start(t)
 	s.publish(clip(t, "slow", 60, "-c:v libx264 -preset veryfast -g 120 -pix_fmt yuv420p -b:v 400k -c:a aac"), "publish:live")
 	s.waitPlayable("live")
-	example, _ := proxyExamples(t)
+	example, _, _ := proxyExamples(t)
 	root := t.TempDir()
 	client := proxied(t, s, example, root)
 	base := "http://" + proxyHost
@@ -190,7 +191,7 @@ func filesBelow(t *testing.T, dir string) []string {
 	return files
 }
 
-// TestProxyExampleWithLogin plays through the other example, with a certificate of the test's own.
+// TestProxyExampleWithLogin plays through the second example, with a certificate of the test's own.
 func TestProxyExampleWithLogin(t *testing.T) {
 	t.Parallel()
 	s := start(t)
@@ -203,7 +204,7 @@ func TestProxyExampleWithLogin(t *testing.T) {
 	run(t, time.Minute, "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN="+proxyHost, "-keyout", at+".key", "-out", at+".pem")
 	login := "viewer:" + run(t, time.Minute, "openssl", "passwd", "-6", "a long password")
 	require.NoError(t, os.WriteFile(filepath.Join(root, "etc/nginx/brume.htpasswd"), []byte(login), 0o600))
-	_, example := proxyExamples(t)
+	_, example, _ := proxyExamples(t)
 	client := proxied(t, s, example, root)
 
 	r, _ := ask(t, client, "http://"+proxyHost+"/live.html", "", "")
@@ -225,4 +226,39 @@ func TestProxyExampleWithLogin(t *testing.T) {
 	s.eventually(10*time.Second, "the segment is cached", func() bool {
 		return len(filesBelow(t, filepath.Join(root, "var/cache/nginx-brume"))) == 1
 	})
+}
+
+// TestProxyExampleWithTokens goes from the player page to a segment with a token, and nowhere without one. Whoever has another token
+// gets the segment from the cache.
+func TestProxyExampleWithTokens(t *testing.T) {
+	t.Parallel()
+	s := startWith(t, "http: {keep_query: true}\n")
+	s.publish(plainClip(t), "publish:live")
+	s.waitPlayable("live")
+	_, _, example := proxyExamples(t)
+	root := t.TempDir()
+	client := proxied(t, s, example, root)
+	base := "http://" + proxyHost
+	get := func(path, token string) string {
+		t.Helper()
+		for _, wrong := range []string{"", "?token=", "?token=another"} {
+			r, _ := ask(t, client, base+path+wrong, "", "")
+			require.Equal(t, http.StatusForbidden, r.StatusCode, path+wrong)
+		}
+		r, body := ask(t, client, base+path+"?"+token, "", "")
+		require.Equal(t, http.StatusOK, r.StatusCode, path)
+		return body
+	}
+	page := get("/live.html", "token=first-secret-token")
+	script := regexp.MustCompile(`/assets/[^"]+\.js`).FindString(page)
+	r, _ := ask(t, client, base+script, "", "")
+	require.Equal(t, http.StatusOK, r.StatusCode, script)
+	require.Contains(t, get("/hls/live/index.m3u8", "token=first-secret-token"), "\nv0/index.m3u8?token=first-secret-token\n")
+	segment := regexp.MustCompile(`(?m)^(seg-\S+\.m4s)\?token=first-secret-token$`).FindStringSubmatch(get("/hls/live/v0/index.m3u8", "token=first-secret-token"))
+	require.NotNil(t, segment)
+	cached := func() int { return len(filesBelow(t, filepath.Join(root, "var/cache/nginx-brume"))) }
+	first := get("/hls/live/v0/"+segment[1], "token=first-secret-token")
+	s.eventually(10*time.Second, "the segment is cached", func() bool { return cached() == 1 })
+	require.Equal(t, first, get("/hls/live/v0/"+segment[1], "token=second-secret-token"))
+	require.Never(t, func() bool { return cached() > 1 }, time.Second, 100*time.Millisecond, "it is cached once for each token")
 }
