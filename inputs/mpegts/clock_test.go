@@ -127,6 +127,49 @@ func TestSlowPictures(t *testing.T) {
 	}
 }
 
+// TestSlowPictureComesAtOnce has a picture in 5 s among sound: each comes when nothing has come of it for a while, not only when the next does.
+// Where a packet within a picture is stuffed, one picture is cut off there, and those behind it are whole, and come later.
+func TestSlowPictureComesAtOnce(t *testing.T) {
+	const start, step, tick = 1000000, 5 * media.ClockRate, media.ClockRate / 10
+	for _, filled := range []bool{false, true} {
+		r := &recorder{}
+		d := NewDemuxer(r, Options{})
+		in := craft().tables(0, withAudio...)
+		var late []int64
+		for at := int64(start); at < start+6*step; at += tick {
+			pes := pesBytes(ts.StreamIDVideo, at, none, false, idr(400))
+			switch since := (at - start) % step; {
+			case since == 0 && filled:
+				in.packet(pidVideo, true, nil, pes[:100])
+			case since == 0:
+				in.split(pidVideo, pes)
+			case since == 5*tick && filled:
+				in.packet(pidVideo, false, nil, pes[100:200])
+			}
+			in.audio(pidAudio, at, aac(1))
+			d.SetTime(media.Duration(at))
+			require.NoError(t, d.Write(in.buf))
+			in.buf = nil
+			for len(r.epochs) > 0 && len(late) < len(r.times(0)) {
+				late = append(late, at-r.times(0)[len(late)])
+			}
+		}
+		require.NoError(t, d.Flush())
+		require.Equal(t, steps(start, 6, step), r.times(0))
+		require.Zero(t, d.Stats().UnitErrors)
+		pictures := r.epochs[0].track(0)
+		if !filled {
+			require.LessOrEqual(t, slices.Max(late), int64(3*tick), "%v", late)
+			continue
+		}
+		require.Less(t, len(pictures[0].Payload), len(pictures[1].Payload))
+		for _, p := range pictures[1:] {
+			require.Len(t, p.Payload, len(pictures[1].Payload))
+		}
+		require.Equal(t, []int64{2 * tick, step, step, step, step}, late)
+	}
+}
+
 // TestSlowReorder: slides with B-pictures are shown many seconds after they are decoded.
 func TestSlowReorder(t *testing.T) {
 	const step = 8 * media.ClockRate

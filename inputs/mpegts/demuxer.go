@@ -86,6 +86,11 @@ func (d *Demuxer) Write(b []byte) error {
 	if err := d.tick(); err != nil {
 		return err
 	}
+	for _, s := range d.streams {
+		if err := s.rest(); err != nil {
+			return err
+		}
+	}
 	if d.kept > 0 {
 		old := d.kept
 		n := copy(d.carry[old:], b)

@@ -46,7 +46,7 @@ func TestOpening(t *testing.T) {
 		require.NoError(t, d.Write(nil))
 		require.Len(t, r.epochs, 1)
 		require.Len(t, r.epochs[0].Tracks, 1)
-		require.Len(t, r.times(0), 9)
+		require.Len(t, r.times(0), 10, "nothing follows the tenth")
 
 		c.audio(pidAudio, 124080, adtsFrame(2, 20)).audio(pidAudio, 126000, adtsFrame(2, 20)).audio(pidAudio, 127920, adtsFrame(2, 20))
 		c.video(126000, none, inter(20)).gop(129600, 2).audio(pidAudio, 129840, adtsFrame(2, 20))

@@ -2,6 +2,7 @@ package mpegts
 
 import (
 	"bytes"
+	"time"
 
 	"brume/media"
 	"brume/media/ts"
@@ -43,8 +44,13 @@ const (
 	pesIdle = iota // wait for the next PES to begin
 	pesHead
 	pesBody
-	pesDone // as long as its header said
+	pesDone  // as long as its header said
+	pesTaken // its end was not told, but taken from what came of it
 )
+
+// silentAfter is for how long nothing comes of a PES whose length is not told until it counts as over, if its last packet was stuffed: a
+// picture that the next follows only seconds later must not wait for it.
+const silentAfter = 100 * time.Millisecond
 
 // The ways in which a PES ends.
 const (
@@ -87,8 +93,10 @@ type stream struct {
 	gone   bool // no longer in the PMT
 
 	state int
-	head  []byte // of a PES header that is not whole yet
-	left  int    // bytes of payload still to come, -1: up to the next PES
+	head  []byte        // of a PES header that is not whole yet
+	left  int           // bytes of payload still to come, -1: up to the next PES
+	heard time.Duration // when payload came last
+	fills bool          // it stuffs packets within a PES
 
 	timing
 	usage
@@ -132,6 +140,7 @@ func (s *stream) kind() media.Kind { return s.codec.Kind() }
 
 // take takes the payload of a packet; start: a PES begins in it (ISO/IEC 13818-1 2.4.3.3).
 func (s *stream) take(p []byte, start bool) error {
+	s.heard = s.d.now
 	if start {
 		if s.state == pesHead { // the last one was nothing but a header
 			s.d.stats.PESErrors++
@@ -145,9 +154,20 @@ func (s *stream) take(p []byte, start bool) error {
 		return s.takeHead(p)
 	case pesBody:
 		return s.takeBody(p)
-	default:
+	case pesTaken:
+		s.fills = true
+	}
+	return nil
+}
+
+// rest gives on the picture at hand if it seems to be whole and nothing follows it for now.
+func (s *stream) rest() error {
+	whole := s.state == pesBody && s.left < 0 && s.slot.stuffed && !s.fills && s.kind() == media.Video
+	if !whole || s.d.now-s.heard < silentAfter {
 		return nil
 	}
+	s.state = pesTaken
+	return s.parser.end(endLength)
 }
 
 // takeHead reads the PES header, which may be spread over packets.
