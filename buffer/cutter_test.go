@@ -194,6 +194,27 @@ func TestPartsOfCommonFormats(t *testing.T) {
 	}
 }
 
+// TestSoundBeforePicture checks that the first part of an epoch is none too long where sound begins a bit before the picture, as it does in
+// most streams: encoders of AAC give out a frame of silence first.
+func TestSoundBeforePicture(t *testing.T) {
+	for _, before := range []int64{0, 1024, 1900, 1920, 3000, 4000} {
+		for rate := range fps {
+			t.Run(fmt.Sprint(rate, " ", before), func(t *testing.T) {
+				sound := aac48
+				sound.start = -before
+				sources := []source{video(rate, 48), sound}
+				c := newCutter()
+				for range 2 {
+					units := generate(sources, 10*media.ClockRate)
+					cut(c, tracksOf(sources), units)
+					require.Equal(t, partsOn, c.parts)
+					checkParts(t, c, units, 2)
+				}
+			})
+		}
+	}
+}
+
 // TestPartsWithJitter checks that no part becomes too long where a packet more or less depends on a tick.
 func TestPartsWithJitter(t *testing.T) {
 	sound := ac3

@@ -41,6 +41,9 @@ func (c *cutter) partEnds(track int, at place) bool {
 	if track != c.lead {
 		return c.partEndsWithout(track, at.dts)
 	}
+	if s := &c.spans[track]; s.inPart {
+		length = at.dts - max(c.partFrom, s.part) // another track may have begun the part
+	}
 	expected := c.spans[track].pace.longest()
 	if c.epochParts == partsOpen {
 		if length+expected <= c.partTarget/2 {
@@ -79,7 +82,15 @@ func (c *cutter) partEndsWithout(track int, dts int64) bool {
 	if lead.started && dts > lead.last+lead.longest()+exactTicks && dts+frame-c.partFrom > c.partMost() {
 		return true // the last picture of the part lasts until here, and no part may be longer
 	}
-	return s.inPart && dts+frame-max(s.part, c.from.dts) > c.partMost()
+	if !s.inPart {
+		return false
+	}
+	// What the first part of an epoch has of this track from before the lead track counts where the lead track has enough for a part.
+	from := s.part
+	if lead.last+lead.longest()-c.partFrom < c.partLeast() {
+		from = max(from, c.from.dts)
+	}
+	return dts+frame-from > c.partMost()
 }
 
 // bucketEnd is the presentation time at which the running segment ends where every packet is a random access point.

@@ -155,6 +155,7 @@ func (w *mediaWriter) segments(list []*segment, first int) {
 	for _, g := range list {
 		left += w.s.listedDuration(g)
 	}
+	partsFrom := w.s.partsFrom(list, w.id)
 	for i, g := range list {
 		d := w.s.listedDuration(g)
 		left -= d
@@ -166,7 +167,7 @@ func (w *mediaWriter) segments(list []*segment, first int) {
 			continue
 		}
 		w.begin(g)
-		if left < partsTargets*w.target {
+		if left < partsTargets*w.target && i >= partsFrom {
 			w.listParts(g)
 		}
 		w.add("#EXTINF:")
@@ -279,7 +280,7 @@ func (w *mediaWriter) tail() {
 			g = s.running
 		}
 		w.number(g.number)
-		if n := len(s.parts(g, id)); n > 0 {
+		if n := s.partsListed(g, id); n > 0 {
 			w.add(",LAST-PART=")
 			w.number(uint64(n - 1))
 		}

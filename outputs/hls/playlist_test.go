@@ -223,6 +223,40 @@ func TestEpochs(t *testing.T) {
 	require.Equal(t, 30, len(regexp.MustCompile("(?m)^seg-").FindAllString(text, -1)), "half of the window")
 }
 
+// The first part of sound of an epoch, which begins well before the picture, is longer than PART-TARGET. So its segment has no parts, and
+// must not lie between segments that have: hls.js would pass over it.
+func TestSegmentWithoutPartsBetweenParts(t *testing.T) {
+	f := newFeed(t, buffer.Options{})
+	s := f.stream(Options{})
+	whole := 0
+	for epoch := range int64(2) {
+		f.begin(videoTrack, aacTrack)
+		sound := int64(-10000)
+		for n := range 150 {
+			p := video(n)
+			for ; sound <= p.DTS; sound += 1920 {
+				f.packet(media.Packet{Track: 1, DTS: sound, PTS: sound, RandomAccess: true, Payload: make([]byte, 100)}, 10000+epoch*500000)
+			}
+			f.packet(p, 10000+epoch*500000)
+			s.advance()
+			if !s.current().playable() {
+				continue
+			}
+			listed := false
+			all := segmentTexts(fetch(t, s, "a0/index.m3u8"))
+			for i, text := range all {
+				has := strings.Contains(text, "EXT-X-PART:")
+				require.False(t, listed && !has, "segment %d lies between segments with parts, and has none", i)
+				listed = listed || has
+				if i == len(all)-1 && strings.Contains(text, "EXT-X-DISCONTINUITY\n") && !has {
+					whole++
+				}
+			}
+		}
+	}
+	require.Positive(t, whole, "the case has come up")
+}
+
 func TestProgramDateTime(t *testing.T) {
 	f := newFeed(t, buffer.Options{})
 	f.begin(videoTrack)

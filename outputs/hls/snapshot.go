@@ -146,7 +146,7 @@ func (s *snapshot) blocks() bool { return s.partTarget > 0 && !s.ended }
 func (s *snapshot) reached(id string, number uint64, part int64) bool {
 	last := s.last()
 	if number == last {
-		if g := s.segments[len(s.segments)-1]; part >= int64(len(s.parts(g, id))) {
+		if p := s.segments[len(s.segments)-1].span(id); p == nil || part >= int64(len(p.parts)) {
 			number, part = number+1, 0 // counts as the first of the next segment
 		}
 	}
@@ -175,6 +175,27 @@ func (s *snapshot) parts(g *segment, id string) []part {
 		}
 	}
 	return p.parts
+}
+
+// partsListed is how many parts of a segment are listed. Of a complete one it is all or none.
+func (s *snapshot) partsListed(g *segment, id string) int {
+	n := len(s.parts(g, id))
+	if p := g.span(id); g.complete && p != nil && n < len(p.parts) {
+		return 0
+	}
+	return n
+}
+
+// partsFrom is the index of the first segment from which on all have their parts listed to the end. Those before it are listed without any:
+// hls.js goes from one listed part to the next, and would never load what lies between them.
+func (s *snapshot) partsFrom(list []*segment, id string) int {
+	i := len(list)
+	for ; i > 0; i-- {
+		if p := list[i-1].span(id); p != nil && s.partsListed(list[i-1], id) < len(p.parts) {
+			break
+		}
+	}
+	return i
 }
 
 // hint is the number of the part that comes next in a rendition.

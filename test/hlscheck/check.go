@@ -331,7 +331,10 @@ func (p *Playlist) last() Report {
 	return l
 }
 
-func (r Report) after(o Report) bool { return r.MSN > o.MSN || r.MSN == o.MSN && r.Part > o.Part }
+// after reports whether a place is behind another one. A segment without a last part is complete.
+func (r Report) after(o Report) bool {
+	return r.MSN > o.MSN || r.MSN == o.MSN && o.Part >= 0 && r.Part > o.Part
+}
 
 // checkReports compares the rendition reports with the other playlists, which were asked for before and are asked for later (4.4.5.4).
 func (c *Checker) checkReports(r *rendition, p *Playlist) {

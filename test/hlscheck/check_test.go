@@ -52,6 +52,7 @@ func TestBadPlaylists(t *testing.T) {
 		{"long part", "0.50000,URI=\"part-1-8.1", "0.60000,URI=\"part-1-8.1", "part-long"},
 		{"short part", "0.50000,URI=\"part-1-8.0", "0.40000,URI=\"part-1-8.0", "part-short"},
 		{"sum of parts", "0.50000,URI=\"part-1-8.1", "0.40000,URI=\"part-1-8.1", "part-sum"},
+		{"no parts between parts", "seg-1-8.m4s\n", "seg-1-8.m4s\n#EXTINF:1.00000,\nseg-1-9.m4s\n", "part-hole"},
 		{"no map", "#EXT-X-MAP:URI=\"init-1.mp4\"\n", "", "map"},
 		{"date moves", "00:00:00.000Z", "00:00:00.100Z", "date"},
 		{"no date", "#EXT-X-PROGRAM-DATE-TIME:2026-01-01T00:00:00.000Z\n", "", "date"},

@@ -21,6 +21,7 @@ func partIndex(uri string) int {
 
 // checkParts judges the parts of a playlist: 4.4.4.9 of rfc8216bis, and the floor and the ceiling of their durations.
 func (c *Checker) checkParts(r *rendition, p *Playlist) {
+	c.checkPartsGoOn(r, p)
 	for _, g := range append(p.Segments[:len(p.Segments):len(p.Segments)], p.Running) {
 		if len(g.Parts) == 0 {
 			continue
@@ -33,6 +34,22 @@ func (c *Checker) checkParts(r *rendition, p *Playlist) {
 		c.checkPartHistory(r, g)
 		if g.URI != "" {
 			c.checkPartSum(r, p, g)
+		}
+	}
+}
+
+// checkPartsGoOn sees that no segment without parts lies between parts: hls.js goes from part to part, and never loads it.
+func (c *Checker) checkPartsGoOn(r *rendition, p *Playlist) {
+	listed, hole := false, ""
+	for _, g := range append(p.Segments[:len(p.Segments):len(p.Segments)], p.Running) {
+		switch {
+		case len(g.Parts) > 0:
+			if hole != "" {
+				c.fault(r, "part-hole", "%s has no parts and lies between segments that have", hole)
+			}
+			listed, hole = true, ""
+		case listed && !g.Gap && g.URI != "":
+			hole = g.URI
 		}
 	}
 }
