@@ -2,6 +2,7 @@ package hls
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -85,4 +86,59 @@ func checkTimes(t *testing.T, n *snapshot) {
 			}
 		}
 	}
+}
+
+// TestScatteredLoss loses single pictures: in a segment each part of the picture ends where the next begins, whatever begins that part.
+func TestScatteredLoss(t *testing.T) {
+	for seed := range uint64(20) {
+		random := rand.New(rand.NewPCG(seed, 1))
+		f := newFeed(t, buffer.Options{})
+		f.begin(videoTrack, aacTrack)
+		next := int64(0)
+		for n := range 500 {
+			p := video(n)
+			for ; next <= p.DTS; next += 1920 {
+				f.packet(media.Packet{Track: 1, DTS: next, PTS: next, RandomAccess: true, Payload: make([]byte, 200)}, 0)
+			}
+			if n < 100 || n > 400 || random.IntN(5) > 0 {
+				f.packet(p, 0)
+			}
+		}
+		s := f.stream(Options{})
+		n := s.current()
+		requireNoFault(t, s)
+		require.GreaterOrEqual(t, len(n.segments), 10)
+		for _, g := range n.segments {
+			parts := g.span("v0").parts
+			for i := 1; i < len(parts); i++ {
+				require.Equal(t, parts[i-1].stop, parts[i].start, "seed %d, segment %d, part %d", seed, g.number, i)
+			}
+		}
+	}
+}
+
+// TestLatePicture ends an epoch with the picture that was the last for a while: it comes when the next one does. The segment lasts as long
+// as its sound.
+func TestLatePicture(t *testing.T) {
+	f := newFeed(t, buffer.Options{})
+	f.begin(videoTrack, aacTrack)
+	next := int64(0)
+	sound := func(until int64) {
+		for ; next < until; next += 1920 {
+			f.packet(media.Packet{Track: 1, DTS: next, PTS: next, RandomAccess: true, Payload: make([]byte, 200)}, 0)
+		}
+	}
+	for n := range 150 {
+		sound(video(n).DTS)
+		f.packet(video(n), 0)
+	}
+	sound(10 * media.ClockRate)
+	f.packet(video(150), 0)
+	require.NoError(t, f.w.EndEpoch())
+	s := f.stream(Options{})
+	n := s.current()
+	requireNoFault(t, s)
+	last := n.segments[len(n.segments)-1]
+	require.Less(t, video(150).DTS, last.start)
+	require.Equal(t, next-last.start, last.length)
 }

@@ -120,7 +120,7 @@ type span struct {
 
 	open     part // the running part, while has
 	has      bool
-	held     bool  // a part mark came while the next sample was overdue, and open lasts until it comes
+	held     bool  // another track's packet began the next part, and open lasts until the next sample comes
 	last     int64 // decoding time of the last sample
 	previous int64 // duration of the sample before it, 0 when not known
 }
@@ -290,14 +290,16 @@ func (m *model) expected(s *segment, lane int) int64 {
 }
 
 // lengthUntil is how long the segment lasts in every rendition, in ticks: from mark to mark. The first segment of an epoch begins
-// with the lead track, whatever comes before it. At the end of the epoch the last packet lasts as long as the one before it.
+// with the lead track, whatever comes before it. At the end of the epoch the last packet of the lead track lasts as long as the one before it, and
+// where there is none the other tracks tell.
 func (s *segment) lengthUntil(next *buffer.Entry) int64 {
 	start, stop := s.start, next.DTS
 	if !s.continues(next) {
 		stop = start
 		if s.leadSamples > 0 {
 			stop = s.leadLast + s.lastOfLead()
-		} else {
+		}
+		if stop <= start { // what there is of the lead track came late: it belongs before the segment
 			for i := range s.spans {
 				if s.spans[i].samples > 0 {
 					stop = max(stop, s.spans[i].stop)
@@ -391,8 +393,8 @@ func (p *span) add(e *buffer.Entry, s *segment) {
 	p.last = e.DTS
 }
 
-// endPart completes the running part before an entry, in the renditions that have samples in it. Where the next sample of the lead track is
-// overdue, the part goes on until it comes or the segment ends, so that the track's timeline has no hole.
+// endPart completes the running part before an entry, in the renditions that have samples in it. Where that is another track's, the part of the
+// lead track goes on until its next sample comes or the segment ends, so that its timeline has neither hole nor overlap whatever was lost.
 func (s *segment) endPart(next *buffer.Entry) {
 	for i := range s.spans {
 		p, l := &s.spans[i], &s.epoch.lanes[i]
@@ -402,7 +404,7 @@ func (s *segment) endPart(next *buffer.Entry) {
 		if !p.held {
 			p.open.end = next.Seq
 		}
-		if p.held = l.overdue(next, s, p); !p.held {
+		if p.held = l.waits(next, s); !p.held {
 			p.closePart(max(p.last, p.open.start) + l.lastDuration(next, s, p))
 		}
 	}
@@ -415,10 +417,10 @@ func (p *span) closePart(stop int64) {
 	p.parts = append(p.parts, p.open)
 }
 
-// overdue reports whether the sample of the lead track that should follow the last one is missing at a mark within the segment.
-func (l *lane) overdue(mark *buffer.Entry, s *segment, p *span) bool {
-	within := s.continues(mark) && !mark.Has(buffer.SegmentStart)
-	return l.lead && within && mark.Track != l.track && mark.DTS-p.last > l.unfollowed(p.previous)
+// waits reports whether only the next sample of the lead track can tell how long the last one lasts: a mark within the segment is another
+// track's.
+func (l *lane) waits(mark *buffer.Entry, s *segment) bool {
+	return l.lead && s.continues(mark) && !mark.Has(buffer.SegmentStart) && mark.Track != l.track
 }
 
 // lastDuration is how long the last sample before a mark lasts, in ticks. One of the lead track lasts until the mark, where that
