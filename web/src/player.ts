@@ -2,7 +2,7 @@ import './style.css'
 import { start, type Engine } from './engine'
 import { presence } from './source'
 
-/** waiting: not live yet. connecting: found, loading. stalled: was playing, nothing comes. blocked: the browser wants a click first. */
+/** waiting: not live. connecting: found, loading. stalled: was playing, nothing comes. blocked: the browser wants a click first. */
 type State = 'waiting' | 'connecting' | 'playing' | 'paused' | 'stalled' | 'unreachable' | 'error'
 
 const $ = <T extends Element>(selector: string) => document.querySelector<T>(selector)!
@@ -13,7 +13,7 @@ const playlist = `/hls/${encodeURIComponent(name).replaceAll('%2B', '+')}/index.
 const pollEvery = 1500
 
 const notices: Record<State, [string, string]> = {
-  waiting: ['Not live yet', 'Playback begins by itself as soon as the stream starts.'],
+  waiting: ['Not live right now', 'Playback begins by itself as soon as the stream starts.'],
   connecting: ['Connecting…', ''],
   playing: ['', ''],
   paused: ['', ''],
