@@ -42,5 +42,5 @@ type SRTPort struct {
 	LatencyMS  int64             `json:"latency_ms" minimum:"0" doc:"Lowest latency, both ways"`
 	Passphrase bool              `json:"passphrase" doc:"Callers have to know a passphrase"`
 	Options    map[string]string `json:"options" doc:"Options of libsrt"`
-	Networks   []string          `json:"networks" doc:"Networks that callers may come from; all where there is none"`
+	Networks   []string          `json:"networks" doc:"Networks that callers may come from; an empty list means all"`
 }

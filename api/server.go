@@ -37,7 +37,7 @@ func New(b Backend, o Options) http.Handler {
 	r.MethodNotAllowed(func(w http.ResponseWriter, req *http.Request) { methodNotAllowed(r, w, req) })
 	r.NotFound(func(w http.ResponseWriter, req *http.Request) {
 		if o.Pages == nil || req.URL.Path == "/api" || strings.HasPrefix(req.URL.Path, "/api/") {
-			problem(w, http.StatusNotFound, "there is nothing at the path "+named(req.URL.Path))
+			problem(w, http.StatusNotFound, "there is nothing at the path "+named(req.URL.Path)+"; /api/openapi.json lists those that work")
 			return
 		}
 		o.Pages.ServeHTTP(w, req)

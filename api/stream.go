@@ -36,7 +36,7 @@ type Stream struct {
 	RawBitrate    uint64      `json:"raw_bitrate,omitempty" doc:"Measured bits per second of the transport stream as it came, where it is kept"`
 	Programs      []Program   `json:"programs" doc:"Programs of the transport stream that the present publisher sends, else the last; at most 64"`
 	LeftOut       []LeftOut   `json:"left_out" doc:"Elementary streams of the program that are not carried, in the order of its PMT; at most 64"`
-	Buffer        *Buffer     `json:"buffer,omitempty" doc:"The stream's buffer; absent when there is none"`
+	Buffer        *Buffer     `json:"buffer,omitempty" doc:"The stream's buffer; absent while it has no buffer"`
 	Viewers       Viewers     `json:"viewers"`
 	BytesIn       uint64      `json:"bytes_in" doc:"Payload bytes that came in since the buffer was made, of all publishers; in whole transport stream packets where these are kept (raw)"`
 	BytesOut      uint64      `json:"bytes_out" doc:"Payload bytes that went out since the buffer was made, over SRT and HTTP"`

@@ -68,7 +68,7 @@ func (s *server) route(a *answer, r *http.Request) {
 		}
 		s.o.Player.ServeHTTP(a, r)
 	default:
-		plain(a, http.StatusNotFound, "there is nothing here; a stream called live is watched at /live.html")
+		plain(a, http.StatusNotFound, "there is nothing here; a stream called live is watched at /live.html, or by a media player at /hls/live/index.m3u8")
 	}
 }
 

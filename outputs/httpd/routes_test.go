@@ -38,3 +38,14 @@ func TestMediaIsNotSniffed(t *testing.T) {
 		require.Equal(t, "nosniff", r.Header.Get("X-Content-Type-Options"), p)
 	}
 }
+
+// TestWrongAddresses asks for what other servers have there: the answer says where a stream is watched here.
+func TestWrongAddresses(t *testing.T) {
+	f := start(t)
+	for _, path := range []string{"/live", "/live/", "/live/index.m3u8", "/live.m3u8", "/app/live.html"} {
+		r, body := f.get("GET", path)
+		require.Equal(t, http.StatusNotFound, r.StatusCode, path)
+		require.Contains(t, body, "/live.html", path)
+		require.Contains(t, body, "/hls/live/index.m3u8", path)
+	}
+}
