@@ -159,13 +159,18 @@ func (h trial) play(t *testing.T, s *server, tabs *players) {
 	due := pace(b)
 	var opened []*player
 	for _, kind := range playerKinds {
-		opened = append(opened, tabs.kind(kind, s, h.name))
+		if kind != playerTS || h.still == 0 { // in MPEG-TS hls.js takes a picture that is alone in its segment for 1/30 s
+			opened = append(opened, tabs.kind(kind, s, h.name))
+		}
 	}
 	stop := s.publishBytes(t, h.name, b)
 	j := &judgement{}
 	var done sync.WaitGroup
 	done.Go(func() { h.judge(j, opened, due[len(due)-1]) })
 	for _, out := range []string{"hls", "ts"} {
+		if out == "ts" && h.still > 5 { // ffmpeg waits for a second picture for 5 s
+			continue
+		}
 		done.Go(func() { h.judgeRecording(t, j, s.outputs(h.name)[out]) })
 	}
 	s.waitPlayable(h.name)
