@@ -2,6 +2,7 @@ package buffer
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
@@ -504,4 +505,27 @@ func TestTargetDurationBegins(t *testing.T) {
 	cut(c, tracksOf(sources), generate(sources, 20*media.ClockRate))
 	require.Equal(t, 1, c.targetDuration, "it never changes")
 	require.Equal(t, 8, c.needed, "what the next buffer of the name begins with")
+}
+
+// TestPartsWithLoss loses a fifth of the pictures: the distances that they leave are no reason for parts that are too short.
+func TestPartsWithLoss(t *testing.T) {
+	sources := []source{video("25", 25), aac48}
+	for seed := range uint64(8) {
+		random := rand.New(rand.NewPCG(seed, 1))
+		var units []unit
+		for _, u := range generate(sources, 60*media.ClockRate) {
+			if u.track != 0 || u.random || u.dts < 8*media.ClockRate || random.IntN(5) > 0 {
+				units = append(units, u)
+			}
+		}
+		c := newCutter()
+		cut(c, tracksOf(sources), units)
+		keys, got := lengths(units, 0, byPart)
+		require.Greater(t, len(got), 100)
+		for i := range len(got) - 1 {
+			if keys[i][0] == keys[i+1][0] {
+				require.GreaterOrEqual(t, got[i], c.partLeast(), "seed %d, segment and part %d", seed, keys[i])
+			}
+		}
+	}
 }

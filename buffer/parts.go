@@ -54,6 +54,9 @@ func (c *cutter) partEnds(track int, at place) bool {
 			return false
 		}
 	}
+	if length < c.partLeast() {
+		expected = c.spans[track].pace.mean() // a part that is too short is no better than one that may become too long
+	}
 	if length+expected > c.partMost() {
 		return true
 	}
