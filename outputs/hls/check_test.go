@@ -39,11 +39,11 @@ func (j *judge) look(t *rapid.T) {
 	}
 	j.looks++
 	for _, uri := range j.checker.Multivariant("", j.get(t, "index.m3u8")) {
+		id, folder := strings.TrimSuffix(uri, "/index.m3u8"), path.Dir(uri)+"/"
 		query := ""
-		if j.looks%3 == 2 {
+		if j.looks%3 == 2 && j.checker.Knows(id) {
 			query = "?_HLS_skip=YES"
 		}
-		id, folder := strings.TrimSuffix(uri, "/index.m3u8"), path.Dir(uri)+"/"
 		p := j.checker.Playlist(id, j.get(t, uri+query))
 		require.NotNil(t, p)
 		for _, g := range p.Segments {

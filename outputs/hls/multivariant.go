@@ -99,10 +99,9 @@ type audioGroup struct {
 	rate      rate // the largest
 }
 
-func (s *snapshot) audioGroups() []*audioGroup {
+func (s *snapshot) audioGroups(lanes []*lane) []*audioGroup {
 	var groups []*audioGroup
-	for i := range s.epoch.lanes {
-		l := &s.epoch.lanes[i]
+	for _, l := range lanes {
 		if l.video {
 			continue
 		}
@@ -149,14 +148,15 @@ func (s *snapshot) beginMultivariant(id string) *text {
 	return t
 }
 
-// renderMultivariant writes the multivariant playlist of fMP4. It describes the newest epoch.
+// renderMultivariant writes the multivariant playlist of fMP4.
 func (s *snapshot) renderMultivariant() []byte {
 	t := s.beginMultivariant(s.lead())
-	groups := s.audioGroups()
+	lanes := s.offered()
+	groups := s.audioGroups(lanes)
 	names := map[string]bool{}
 	video := (*lane)(nil)
-	if len(s.epoch.lanes) > 0 && s.epoch.lanes[0].video {
-		video = &s.epoch.lanes[0]
+	if len(lanes) > 0 && lanes[0].video {
+		video = lanes[0]
 	}
 	for _, g := range groups {
 		if video != nil || len(g.lanes) > 1 {
@@ -284,8 +284,7 @@ func (v *variant) write(t *text) {
 func (s *snapshot) renderMultivariantTS() []byte {
 	t := s.beginMultivariant(tsID)
 	v := variant{uri: "media.m3u8"}
-	for i := range s.epoch.lanes {
-		l := &s.epoch.lanes[i]
+	for _, l := range s.offered() {
 		if !mpegts.Supports(l.codec) {
 			continue
 		}

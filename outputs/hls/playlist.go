@@ -257,9 +257,10 @@ func (w *mediaWriter) listParts(g *segment) {
 	}
 }
 
-// tail writes what follows the last complete segment.
+// tail writes what follows the last complete segment. It is never nothing: hls.js (1.7) takes the last segment of a playlist that ends with one for
+// the segment that is still to come, and gives up when that comes with another name.
 func (w *mediaWriter) tail() {
-	s := w.s
+	s, complete := w.s, len(w.b)
 	if s.running != nil && len(s.parts(s.running, w.id)) > 0 {
 		w.begin(s.running)
 		w.listParts(s.running)
@@ -285,5 +286,8 @@ func (w *mediaWriter) tail() {
 			w.number(uint64(n - 1))
 		}
 		w.line()
+	}
+	if len(w.b) == complete {
+		w.line("# to be continued")
 	}
 }

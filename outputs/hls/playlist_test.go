@@ -257,6 +257,38 @@ func TestSegmentWithoutPartsBetweenParts(t *testing.T) {
 	require.Positive(t, whole, "the case has come up")
 }
 
+// TestAwayPublisher has a picture without sound, whose playlist has neither hints nor reports while nobody publishes it.
+func TestAwayPublisher(t *testing.T) {
+	f := newFeed(t, buffer.Options{})
+	f.begin(videoTrack)
+	f.synthetic(0, 100)
+	require.NoError(t, f.w.EndEpoch())
+	text := fetch(t, f.stream(Options{}), "v0/index.m3u8")
+	require.Regexp(t, `seg-\d+-\d+\.m4s\n#[^\n]*\n$`, text)
+	require.NotContains(t, text, "#EXT-X-ENDLIST")
+}
+
+// TestOffered has a picture, then sound too, then the picture alone: what a player finds in the multivariant playlist lasts from where it begins on.
+func TestOffered(t *testing.T) {
+	f := newFeed(t, buffer.Options{})
+	s := f.stream(Options{})
+	for i, tracks := range [][]media.Track{{videoTrack}, {videoTrack, aacTrack}, {videoTrack}} {
+		f.begin(tracks...)
+		for n, from := 0, f.clock+3000; n < 240; n++ {
+			f.packet(video(n), from)
+			if len(tracks) > 1 {
+				f.packet(media.Packet{Track: 1, RandomAccess: true, Payload: make([]byte, 200)}, f.clock)
+			}
+			if s.advance(); i == 0 && n < 60 {
+				continue
+			}
+			heard := i == 1 && n >= 30*holdTargets // as far as a player begins from the end of the playlist
+			require.Equal(t, heard, strings.Contains(fetch(t, s, "index.m3u8"), "a0/index.m3u8"), "epoch %d, picture %d", i, n)
+			require.Equal(t, heard, strings.Contains(fetch(t, s, "ts/index.m3u8"), "mp4a"), "epoch %d, picture %d", i, n)
+		}
+	}
+}
+
 func TestProgramDateTime(t *testing.T) {
 	f := newFeed(t, buffer.Options{})
 	f.begin(videoTrack)

@@ -147,8 +147,11 @@ func (c *Checker) Playlist(id, text string) *Playlist {
 		c.fault(r, "syntax", "%v", err)
 		return nil
 	}
-	if r.latest != nil && r.latest.Ended && !p.Ended {
-		c.Forget(r.variant) // the next stream of the name
+	if r.latest != nil && (r.latest.Ended && !p.Ended || r.anew(p)) {
+		c.Forget(r.variant)
+		if p.Skipped > 0 {
+			return nil
+		}
 		r = c.rendition(id)
 	}
 	if p.Skipped > 0 {
@@ -163,6 +166,22 @@ func (c *Checker) Playlist(id, text string) *Playlist {
 	r.latest = p
 	c.checkIndependent(r)
 	return p
+}
+
+// Knows reports whether a full playlist of a rendition was judged, so that a delta update can be.
+func (c *Checker) Knows(id string) bool {
+	r := c.renditions[id]
+	return r != nil && r.latest != nil
+}
+
+// anew reports whether a playlist is of the next stream of the name: its segments have the numbers of others, and all of them are new.
+func (r *rendition) anew(p *Playlist) bool {
+	for _, g := range p.Segments {
+		if _, known := r.uris[g.URI]; known {
+			return false
+		}
+	}
+	return len(p.Segments) > 0 && p.Segments[0].Number < r.latest.Sequence+uint64(len(r.latest.Segments))
 }
 
 // merge puts the skipped segments of a delta update in their place, as a player does.
@@ -216,6 +235,10 @@ func (c *Checker) checkHead(r *rendition, p *Playlist) {
 	}
 	if p.PartTarget > 0 && p.PartHoldBack < 3*p.PartTarget-rounding {
 		c.fault(r, "part-hold-back", "PART-HOLD-BACK %.3f is less than three times %.3f", p.PartHoldBack, p.PartTarget)
+	}
+	if lines := strings.Split(strings.TrimSpace(c.text), "\n"); p.PartTarget > 0 && !strings.HasPrefix(lines[len(lines)-1], "#") {
+		// hls.js 1.7 takes the segment for the one to come, and gives up when that comes with another name.
+		c.fault(r, "end", "the last line is that of a segment")
 	}
 	old := r.latest
 	if old == nil {

@@ -56,6 +56,9 @@ func TestBadPlaylists(t *testing.T) {
 		{"no map", "#EXT-X-MAP:URI=\"init-1.mp4\"\n", "", "map"},
 		{"date moves", "00:00:00.000Z", "00:00:00.100Z", "date"},
 		{"no date", "#EXT-X-PROGRAM-DATE-TIME:2026-01-01T00:00:00.000Z\n", "", "date"},
+		{"a segment at the end", `#EXT-X-PART:DURATION=0.50000,URI="part-1-9.0.m4s",INDEPENDENT=YES
+#EXT-X-PRELOAD-HINT:TYPE=PART,URI="part-1-9.1.m4s"
+`, "", "end"},
 		{"no number", "SEQUENCE:7", "SEQUENCE:x", "syntax"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -92,6 +95,26 @@ func TestDelta(t *testing.T) {
 	k.Playlist("v0", good)
 	k.Playlist("v0", head+"#EXT-X-SKIP:SKIPPED-SEGMENTS=2\n#EXTINF:1.00000,\nseg-1-9.m4s\n")
 	require.Contains(t, rules(k), "delta")
+}
+
+// TestNextStream ends a stream unseen: the next of its name owes nothing to it. One that goes on may not go back.
+func TestNextStream(t *testing.T) {
+	next := strings.NewReplacer("SEQUENCE:7", "SEQUENCE:0", "-1-7", "-2-0", "-1-8", "-2-1", "-1-9", "-2-2", "init-1", "init-2", "2026", "2027").Replace(good)
+	k := New()
+	k.Playlist("v0", good)
+	require.NotNil(t, k.Playlist("v0", next))
+	require.True(t, k.Knows("v0"))
+	require.NotNil(t, k.Playlist("v0", next))
+	require.Empty(t, k.Faults)
+
+	require.Nil(t, k.Playlist("v0", strings.Replace(head, "SEQUENCE:7", "SEQUENCE:0", 1)+"#EXT-X-SKIP:SKIPPED-SEGMENTS=1\n#EXTINF:1.00000,\nseg-3-0.m4s\n#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"part-3-1.0.m4s\"\n"))
+	require.False(t, k.Knows("v0"))
+	require.Empty(t, k.Faults)
+
+	k = New()
+	k.Playlist("v0", good)
+	k.Playlist("v0", strings.Replace(good, "SEQUENCE:7", "SEQUENCE:6", 1))
+	require.Contains(t, rules(k), "sequence")
 }
 
 func box(kind string, content ...byte) []byte {
