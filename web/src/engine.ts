@@ -38,6 +38,7 @@ class HlsEngine implements Engine {
   private known = '' // renditions of the multivariant playlist that hls.js has
   private destroyed = false
   private epoch = -1 // discontinuity sequence number for which `known` was compared with what the stream has
+  private asked = 0 // end of the playlist when it was, in seconds of the video
 
   constructor(
     HlsClass: typeof Hls,
@@ -72,13 +73,15 @@ class HlsEngine implements Engine {
   }
 
   /**
-   * Tracks come and go at discontinuities only, and no player loads the multivariant playlist again by itself. The question is put when a start
-   * would be behind the discontinuity: hls.js waits for ever where it starts before one with a track that comes only after it.
+   * Tracks come and go at discontinuities only, and no player loads the multivariant playlist again by itself. The server lists a new track once it lies
+   * where players begin, a hold-back behind the discontinuity: the question is put again until then.
    */
   private async compare(details: LevelDetails): Promise<void> {
-    const since = details.fragments.find((f) => f.cc === details.endCC)?.start ?? details.edge // only parts of it yet
-    if (details.endCC === this.epoch || details.edge - since < (this.hls.targetLatency ?? 0) + details.targetduration) return
-    this.epoch = details.endCC
+    const { edge, endCC, targetduration } = details
+    const since = details.fragments.find((f) => f.cc === endCC)?.start ?? edge // only parts of it yet
+    if (endCC === this.epoch && (edge - this.asked < targetduration || edge - since > 6 * targetduration)) return
+    this.epoch = endCC
+    this.asked = edge
     const now = await renditionsNow(this.url)
     if (now === undefined) this.epoch = -1 // the next version of the playlist asks again
     else if (now !== this.known && !this.destroyed) this.callbacks.lost('the stream has other renditions now')

@@ -11,6 +11,7 @@ const name = decodeURIComponent(location.pathname.replace(/^\//, '').replace(/\.
 // A + is a plain character of a path, and some servers in between take %2B for another name. The query may hold what lets a viewer in.
 const playlist = `/hls/${encodeURIComponent(name).replaceAll('%2B', '+')}/index.m3u8${location.search}`
 const pollEvery = 1500
+const lookEvery = 3000
 
 const notices: Record<State, [string, string]> = {
   waiting: ['Not live right now', 'Playback begins by itself as soon as the stream starts.'],
@@ -73,29 +74,36 @@ function lost(): void {
 async function play(): Promise<void> {
   try {
     await video.play()
-  } catch {
+  } catch (error) {
+    if (!(error instanceof DOMException) || error.name !== 'NotAllowedError') return // what is loaded instead is played when it comes
     // Sound without a click is not allowed: the page begins muted and says how to hear it.
     video.muted = true
     await video.play().catch(() => show('paused'))
   }
 }
 
-video.addEventListener('playing', () => show('playing'))
-video.addEventListener('timeupdate', () => {
-  if (!video.paused && document.body.dataset.state === 'stalled' && video.readyState > 2) show('playing')
-})
+let position = 0
+let moved = 0 // when the position last went on, in milliseconds
+
+/** Looks whether the video plays. The browser's events don't tell of each standstill. */
+function watch(): void {
+  const now = performance.now()
+  const goes = video.currentTime !== position
+  position = video.currentTime
+  if (goes || video.paused) moved = now
+  if (!engine || video.paused) return
+  if (goes && video.readyState > 2) show('playing')
+  else if (document.body.dataset.state === 'playing' && now - moved > 1000) show('stalled')
+}
+
 video.addEventListener('pause', () => {
   if (!wanted) show('paused')
 })
-video.addEventListener('ended', () => void seek())
-
-let stall: ReturnType<typeof setTimeout> | undefined
-video.addEventListener('waiting', () => {
-  clearTimeout(stall)
-  stall = setTimeout(() => {
-    if (engine && !video.paused && video.readyState < 3) show('stalled')
-  }, 1000)
+// The player has given the video another source, after what could not be decoded. That stops a video.
+video.addEventListener('emptied', () => {
+  if (engine && wanted) void play()
 })
+video.addEventListener('ended', () => void seek())
 
 function option(o: { id: number; label: string; selected: boolean }): HTMLOptionElement {
   return new Option(o.label, String(o.id), o.selected, o.selected)
@@ -177,11 +185,32 @@ function tell(): void {
   }
 }
 
-/** A player that waits for data of a stream that has ended may wait for good: the page looks for itself. */
+const patience = 12_000
+let patient = patience // milliseconds of a standstill in which the stream goes on; more after each new start that did not help
+let version: string | undefined
+let news = 0 // looks since the standstill began that have found the playlist changed
+
+/** A player that stands still may do so for good, because the stream has ended or because it can't cope with what came: the page looks for itself. */
 async function look(): Promise<void> {
   const stuck = engine
-  const waits = () => stuck && engine === stuck && document.body.dataset.state === 'stalled'
-  if (waits() && ['absent', 'unplayable'].includes((await presence(playlist)).state) && waits()) lost()
+  const waits = () => stuck && engine === stuck && ['stalled', 'connecting'].includes(document.body.dataset.state ?? '')
+  if (!waits()) {
+    version = undefined
+    news = 0
+    if (document.body.dataset.state === 'playing') patient = patience
+    return
+  }
+  const found = await presence(playlist)
+  if (!waits()) return
+  news += found.version && version && found.version !== version ? 1 : 0
+  version = found.version
+  if (news * lookEvery >= patient) {
+    news = 0
+    patient *= 2
+    lost()
+  } else if (['absent', 'unplayable'].includes(found.state)) {
+    lost()
+  }
 }
 
 let idle: ReturnType<typeof setTimeout> | undefined
@@ -234,6 +263,7 @@ $('#name').textContent = name
 soundChanged()
 awake()
 setInterval(tell, 1000)
-setInterval(() => void look(), 3000)
+setInterval(watch, 250)
+setInterval(() => void look(), lookEvery)
 show('connecting')
 void seek()

@@ -1,7 +1,9 @@
-/** What can be learned of a stream without playing it. why: what the server says of one that can't be played now. */
+/** What can be learned of a stream without playing it. why: what the server says of one that can't be played now.
+ * version: the media playlist, which becomes another with each new segment. */
 export interface Presence {
   state: 'live' | 'absent' | 'unplayable' | 'unreachable'
   why?: string
+  version?: string
 }
 
 /** The server holds requests for a stream that is starting: for 14 s at most. */
@@ -39,7 +41,7 @@ export async function presence(playlist: string): Promise<Presence> {
     const uri = master.body.split('\n').find((line) => line !== '' && !line.startsWith('#'))
     if (!uri) return { state: 'absent' }
     const media = await text(new URL(uri, new URL(playlist, location.href)).href)
-    return media.status === 200 && !media.body.includes('#EXT-X-ENDLIST') ? { state: 'live' } : { state: 'absent', why: media.why }
+    return media.status === 200 && !media.body.includes('#EXT-X-ENDLIST') ? { state: 'live', version: media.body } : { state: 'absent', why: media.why }
   } catch {
     return { state: 'unreachable' }
   }
