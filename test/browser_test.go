@@ -170,6 +170,7 @@ func TestPageFollowsRenditions(t *testing.T) {
 	one.until(30*time.Second, "it plays", func(v seen) bool { return v.Played > 2 })
 	require.Zero(t, one.look().Sound)
 	silent.end()
+	s.waitState("live", "offline")
 	s.publish(plainClip(t), "live")
 	one.until(30*time.Second, "it plays with sound", func(v seen) bool { return v.Sound > 0 && v.State == "playing" })
 }

@@ -95,15 +95,15 @@ func (w *watcher) look(variant string) {
 		return
 	}
 	for _, uri := range w.checker.Multivariant(variant, text) {
+		id := variant + strings.TrimSuffix(strings.TrimSuffix(uri, ".m3u8"), "/index")
 		query := ""
-		if w.rounds%4 == 3 {
+		if w.rounds%4 == 3 && w.checker.Knows(id) {
 			query = "?_HLS_skip=YES"
 		}
 		status, text := w.get(variant + uri + query)
 		if status != http.StatusOK {
 			continue
 		}
-		id := variant + strings.TrimSuffix(strings.TrimSuffix(uri, ".m3u8"), "/index")
 		if p := w.checker.Playlist(id, text); p != nil {
 			w.media(id, variant+path.Dir(uri)+"/", p)
 		}
