@@ -63,6 +63,7 @@ func TestBadPlaylists(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			k := New()
+			k.Multivariant("", "#EXTM3U\n#EXT-X-INDEPENDENT-SEGMENTS\nv0/index.m3u8\n")
 			require.NotNil(t, k.Playlist("v0", good))
 			require.NotNil(t, k.Playlist("v0", good))
 			require.Empty(t, k.Faults)
