@@ -340,8 +340,12 @@ func checkSegments(t require.TestingT, c *cutter, units []unit, v source) {
 	frame := (v.num+v.den-1)/v.den + 90
 	bucket := func(dts int64) int64 { return (dts&(1<<33-1) + c.target/4) / c.target }
 	limit := int64(0)
-	var first, last unit // of the running segment; the newest random access point
+	marks := map[uint64]int64{} // where segments begin, by whatever track
+	var first, last unit        // of the running segment; the newest random access point
 	for i, u := range units {
+		if _, known := marks[u.segment]; !known {
+			marks[u.segment] = u.dts
+		}
 		if u.track != 0 {
 			continue
 		}
@@ -349,7 +353,7 @@ func checkSegments(t require.TestingT, c *cutter, units []unit, v source) {
 			first, last = u, u
 			continue
 		}
-		length := u.dts - first.dts
+		length := u.dts - marks[first.segment]
 		if limit = c.max; c.targetDuration != 0 {
 			limit = min(limit, c.limit())
 		}
