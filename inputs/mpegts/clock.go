@@ -162,14 +162,16 @@ func (s *stream) stampedAudio(u *unit, t int64, timed bool, dur int64) error {
 	return s.d.judge(u, timed)
 }
 
-// usable reports whether a decoder can take the unit: it, or one before it, is one to start at.
+// usable reports whether a decoder can take the unit: it, or one before it, is one to start at, and nothing between them is lost. Decoders of
+// browsers end with an error at a picture whose references are missing. Where no other random access point comes, pictures go on after a while.
 func (s *stream) usable(u *unit) bool {
 	s.lastParams = u.params
 	s.ready = s.ready || u.random
+	s.torn = s.torn && !u.random && u.came-s.tornAt < s.d.videoWait
 	if s.ready {
 		s.use()
 	}
-	return s.ready
+	return s.ready && !s.torn
 }
 
 // judge lets a unit pass whose time goes on from those before. A jump is held back until a

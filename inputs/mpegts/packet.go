@@ -3,6 +3,7 @@ package mpegts
 import (
 	"encoding/binary"
 
+	"brume/media"
 	"brume/media/ts"
 )
 
@@ -70,14 +71,14 @@ func (d *Demuxer) packet(p *[ts.PacketSize]byte) error {
 		return nil
 	}
 	tail := binary.LittleEndian.Uint64(p[ts.PacketSize-8:])
-	lost := false
+	lost, missing := false, false
 	if s.seen && head&15 != (s.head+1)&15 {
 		if head == s.head && tail == s.tail && !s.again {
 			s.again = true // 2.4.3.3: a packet may be sent twice
 			return nil
 		}
 		lost = true
-		if !s.jump {
+		if missing = !s.jump && (head != s.head || tail != s.tail); !s.jump {
 			d.stats.ContinuityErrors++
 		}
 	}
@@ -97,6 +98,9 @@ func (d *Demuxer) packet(p *[ts.PacketSize]byte) error {
 	if lost {
 		if err := s.lose(complete); err != nil || head&scrambled != 0 {
 			return err
+		}
+		if missing && s.stream != nil && s.stream.kind() == media.Video {
+			s.stream.torn, s.stream.tornAt = true, d.now
 		}
 	}
 	if s.section != nil {

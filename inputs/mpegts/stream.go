@@ -102,8 +102,11 @@ type stream struct {
 	usage
 	order reorder // of a video's pictures
 	ready bool    // a decoder could start
-	track int     // in the running epoch, -1: not in it
-	given *params // those of the running epoch
+	// torn, tornAt: of a video, something is lost that the pictures up to the next random access point may refer to; since when.
+	torn   bool
+	tornAt time.Duration
+	track  int     // in the running epoch, -1: not in it
+	given  *params // those of the running epoch
 
 	waits  bool    // units of it wait for another epoch
 	absent bool    // the running epoch did not wait for it any longer

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -45,7 +46,7 @@ func TestSync(t *testing.T) {
 		{"a lonely sync byte before", append(append([]byte{ts.SyncByte}, make([]byte, 300)...), clip...), 0, 301, 0, all},
 		{"two sync bytes before", slices.Concat([]byte{ts.SyncByte}, make([]byte, 187), []byte{ts.SyncByte}, make([]byte, 100), clip), 0, 289, 0, all},
 		{"bytes between packets", slices.Concat(clip[:4*188], []byte{1, 2, 3}, clip[4*188:]), 1, 3, 0, all},
-		{"bytes missing", slices.Concat(clip[:5*188+100], clip[5*188+110:]), 1, 178, 1, slices.Delete(slices.Clone(all), 2, 3)},
+		{"bytes missing", slices.Concat(clip[:5*188+100], clip[5*188+110:]), 1, 178, 1, all[:2]},
 		{"half a packet at the end", clip[:len(clip)-40], 0, 148, 0, all[:7]},
 		{"nothing but zeros", make([]byte, 5000), 0, 5000, 0, nil},
 		{"nothing but sync bytes", bytes.Repeat([]byte{ts.SyncByte}, 5000), 0, 5000 % 188, 0, nil},
@@ -66,9 +67,9 @@ func TestSync(t *testing.T) {
 }
 
 func TestContinuity(t *testing.T) {
-	// Two packets of tables, then two to four for each picture.
-	base := func() *crafter { return craft().tables(0, onlyVideo...).gop(90000, 4) }
-	all := steps(90000, 4, 3600)
+	// Two packets of tables, then two to four for each picture. The pictures between a loss and the next random access point may refer to what is lost.
+	base := func() *crafter { return craft().tables(0, onlyVideo...).gop(90000, 4).gop(104400, 2) }
+	all, torn := steps(90000, 6, 3600), []int64{90000, 104400, 108000}
 	repeat := func(n, times int) []byte {
 		b := base().buf
 		p := b[n*188 : (n+1)*188]
@@ -85,15 +86,17 @@ func TestContinuity(t *testing.T) {
 		{"a packet twice", repeat(3, 1), 0, 0, all},
 		{"the first packet of a PES twice", repeat(4, 1), 0, 0, all},
 		{"a packet three times", repeat(5, 2), 1, 0, all},
-		{"the inside of the second picture missing", base().cut(5).buf, 1, 1, []int64{90000, 97200, 100800}},
-		{"the beginning of the second picture missing", base().cut(4).buf, 1, 0, []int64{90000, 97200, 100800}},
-		{"a table missing", craft().tables(0, onlyVideo...).tables(0, onlyVideo...).gop(90000, 4).cut(1).buf, 0, 0, all},
+		{"the inside of the second picture missing", base().cut(5).buf, 1, 1, torn},
+		{"the beginning of the second picture missing", base().cut(4).buf, 1, 0, torn},
+		{"a table missing", craft().tables(0, onlyVideo...).tables(0, onlyVideo...).gop(90000, 4).gop(104400, 2).cut(1).buf, 0, 0, all},
 		{"fifteen packets missing, so that the counter stays", func() []byte {
 			c := craft().tables(0, onlyVideo...).video(90000, none, idr(300)).video(93600, none, inter(184*15+60))
 			c.video(97200, none, inter(500)).video(100800, none, inter(500))
+			c.gop(104400, 2)
 			c.buf = slices.Delete(c.buf, 5*188, 20*188)
 			return c.buf
-		}(), 1, 1, []int64{90000, 97200, 100800}},
+		}(), 1, 1, torn},
+		{"a keyframe missing", base().cut(10).buf, 1, 0, steps(90000, 4, 3600)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r, d := demux(t, c.in, Options{})
@@ -103,6 +106,25 @@ func TestContinuity(t *testing.T) {
 			require.Equal(t, c.units, s.UnitErrors)
 		})
 	}
+}
+
+// TestLossWithoutKeyframes: where no random access point comes after a loss, pictures go on all the same.
+func TestLossWithoutKeyframes(t *testing.T) {
+	r := &recorder{}
+	d := NewDemuxer(r, Options{VideoWait: time.Second})
+	c := craft().tables(0, onlyVideo...).gop(90000, 3)
+	c.cut(4)
+	for i := range int64(30) {
+		c.video(100800+i*9000, none, inter(200))
+		d.SetTime(time.Duration(i) * 100 * time.Millisecond)
+		require.NoError(t, d.Write(c.buf))
+		c.buf = nil
+	}
+	require.NoError(t, d.Flush())
+	times := r.times(0)
+	require.Equal(t, int64(90000), times[0])
+	require.InDelta(t, 100800+90000, times[1], 9000, "after Options.VideoWait")
+	require.Len(t, times, 1+20)
 }
 
 // TestContinuityAtSplice: a jump of the counters where one stream ends and another begins
@@ -132,20 +154,21 @@ func TestDiscontinuityIndicator(t *testing.T) {
 }
 
 func TestDamagedPackets(t *testing.T) {
-	base := func() *crafter { return craft().tables(0, onlyVideo...).gop(90000, 4) }
-	times := []int64{90000, 97200, 100800} // without the second
+	base := func() *crafter { return craft().tables(0, onlyVideo...).gop(90000, 4).gop(104400, 1) }
+	times := []int64{90000, 97200, 100800, 104400} // without the second
+	torn := []int64{90000, 104400}
 	for _, c := range []struct {
 		name  string
 		spoil func(p []byte)
 		check func(s ts.Stats) uint64
 		times []int64
 	}{
-		{"transport error", func(p []byte) { p[1] |= 0x80 }, func(s ts.Stats) uint64 { return s.TransportErrors }, times},
+		{"transport error", func(p []byte) { p[1] |= 0x80 }, func(s ts.Stats) uint64 { return s.TransportErrors }, torn},
 		{"scrambled", func(p []byte) { p[3] |= 0xC0 }, func(s ts.Stats) uint64 { return s.Scrambled }, times},
 		{"scrambled PES", func(p []byte) { p[10] |= 0x10 }, func(s ts.Stats) uint64 { return s.Scrambled }, times},
-		{"adaptation field over the end", func(p []byte) { p[3] |= 0x20; p[4] = 184 }, func(s ts.Stats) uint64 { return s.TransportErrors }, times},
-		{"unknown PID", func(p []byte) { p[1], p[2] = 0x0F, 0xFF }, func(s ts.Stats) uint64 { return s.UnknownPackets }, times},
-		{"null packet", func(p []byte) { p[1], p[2] = 0x1F, 0xFF }, func(s ts.Stats) uint64 { return 1 - s.UnknownPackets }, times},
+		{"adaptation field over the end", func(p []byte) { p[3] |= 0x20; p[4] = 184 }, func(s ts.Stats) uint64 { return s.TransportErrors }, torn},
+		{"unknown PID", func(p []byte) { p[1], p[2] = 0x0F, 0xFF }, func(s ts.Stats) uint64 { return s.UnknownPackets }, torn},
+		{"null packet", func(p []byte) { p[1], p[2] = 0x1F, 0xFF }, func(s ts.Stats) uint64 { return 1 - s.UnknownPackets }, torn},
 		{"no start code of a PES", func(p []byte) { p[6] = 2 }, func(s ts.Stats) uint64 { return s.PESErrors }, times},
 		{"lying header length", func(p []byte) { p[12] = 1 }, func(s ts.Stats) uint64 { return s.PESErrors }, times},
 	} {
