@@ -175,6 +175,28 @@ func TestPageFollowsRenditions(t *testing.T) {
 	one.until(30*time.Second, "it plays with sound", func(v seen) bool { return v.Sound > 0 && v.State == "playing" })
 }
 
+// TestPageBeginsAnew takes the source away from the page's video, as a decode error does, and then the player's means to go on, while the stream does.
+// The page says when it stands still, and begins anew.
+func TestPageBeginsAnew(t *testing.T) {
+	s := start(t)
+	s.publish(plainClip(t), "live")
+	s.waitPlayable("live")
+	one := newPlayers(t).page(s, "/live.html")
+	plays := func(after float64) seen {
+		t.Helper()
+		return one.until(time.Minute, "it plays", func(v seen) bool { return v.Played > after+2 && v.State == "playing" })
+	}
+	before := plays(0)
+	evaluate[any](one.ctx, t, "(v => { v.removeAttribute('src'); v.load() })(document.querySelector('video'))")
+	before = plays(before.Played)
+
+	evaluate[any](one.ctx, t, "(p => { window.append = p.appendBuffer; p.appendBuffer = () => {} })(SourceBuffer.prototype)")
+	stalled := one.until(20*time.Second, "it says that it stands still", func(v seen) bool { return v.State == "stalled" })
+	require.Greater(t, stalled.Played, before.Played)
+	evaluate[any](one.ctx, t, "SourceBuffer.prototype.appendBuffer = window.append; undefined")
+	plays(stalled.Played)
+}
+
 // TestPageHandsOnItsQuery opens the pages of a stream whose name has a +, escaped and plain, with what a proxy may ask for.
 func TestPageHandsOnItsQuery(t *testing.T) {
 	s := start(t)
