@@ -139,7 +139,7 @@ func (j *judgement) fault(format string, args ...any) {
 }
 
 // TestPlayers publishes streams of many shapes and plays each in several players. Each plays on after all that happens in its stream, never stands
-// still for longer than the stream gives reason to, and shows pictures to the end.
+// still for longer than the stream gives reason to, and shows pictures to the end. A shape takes about 70 s alone, and the whole some ten minutes.
 func TestPlayers(t *testing.T) {
 	if !*withPlayers {
 		t.Skip("make players runs it")
