@@ -167,6 +167,7 @@ func (s *stream) stampedAudio(u *unit, t int64, timed bool, dur int64) error {
 func (s *stream) usable(u *unit) bool {
 	s.lastParams = u.params
 	s.ready = s.ready || u.random
+	u.resumes = s.torn && u.random
 	s.torn = s.torn && !u.random && u.came-s.tornAt < s.d.videoWait
 	if s.ready {
 		s.use()

@@ -156,9 +156,12 @@ func (d *Demuxer) write(u *unit) error {
 	return err
 }
 
-// decodable reports whether an epoch has what a picture needs: it begins at a random access point, and the pictures that
-// follow it in decoding order but are shown before it may need some from before (leading pictures of ITU-T H.265).
+// decodable reports whether an epoch has what a picture needs: it begins at a random access point, goes on at one after a loss, and the pictures
+// that follow it in decoding order but are shown before it may need some from before (leading pictures of ITU-T H.265).
 func (s *stream) decodable(u *unit) bool {
+	if u.resumes {
+		s.begun, s.entry = false, media.NoPTS
+	}
 	switch {
 	case s.begun:
 		return true

@@ -181,3 +181,32 @@ func TestDamagedPackets(t *testing.T) {
 		})
 	}
 }
+
+// TestLossBeforeOpenGOP loses a packet of each stream of open GOPs: the pictures behind the next random access point that are shown before it need what
+// is left out.
+func TestLossBeforeOpenGOP(t *testing.T) {
+	for _, name := range []string{"open GOP", "hevc open GOP"} {
+		clip := oracleClip(t, name)
+		whole, _ := demux(t, clip, Options{})
+		at := len(clip) / 2 / 188 * 188
+		for clip[at+1]&0x1F != 1 || clip[at+2] != 0 || clip[at+3]&0x10 == 0 { // PID 256, with a payload
+			at += 188
+		}
+		torn, d := demux(t, slices.Delete(slices.Clone(clip), at, at+188), Options{})
+		require.Positive(t, d.Stats().ContinuityErrors)
+		require.Len(t, torn.epochs, 1)
+		list, lead := torn.epochs[0].track(0), 0
+		require.Less(t, len(list), len(whole.epochs[0].track(0)))
+		var entry int64
+		for i, p := range list {
+			if i > 0 && entry == 0 && p.DTS-list[i-1].DTS > 2*(list[1].DTS-list[0].DTS) {
+				require.True(t, p.RandomAccess)
+				entry = p.PTS
+			} else if entry > 0 {
+				require.Greater(t, p.PTS, entry, "%s: picture %d", name, i)
+				lead++
+			}
+		}
+		require.Positive(t, lead, name)
+	}
+}
