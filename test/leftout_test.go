@@ -65,7 +65,7 @@ func TestUnplayable(t *testing.T) {
 	require.Equal(t, http.StatusUnsupportedMediaType, status)
 	require.Equal(t, why, strings.TrimSpace(string(body)))
 	s.eventually(20*time.Second, "the page says why", func() bool {
-		return strings.Contains(evaluate[string](ctx, t, "document.querySelector('#detail').textContent"), why)
+		return strings.Contains(evaluate[string](ctx, t, "document.querySelector('#detail')?.textContent ?? ''"), why)
 	})
 	require.Equal(t, 1, strings.Count(s.log.all(), `"type":"dts"`), "the log says it once")
 	require.EqualValues(t, 2, s.metric("brume_stream_left_out", `stream="old"`, `reason="type"`))

@@ -57,6 +57,7 @@ type rendition struct {
 	id       string
 	variant  string // "" or "ts/", with which the id begins
 	latest   *Playlist
+	spliced  bool // there was a discontinuity
 	segments map[uint64]Segment
 	uris     map[string]uint64  // of segments, with their numbers
 	parts    map[string]Part    // all that were ever listed
@@ -94,9 +95,13 @@ func (c *Checker) fault(r *rendition, rule, format string, args ...any) {
 	}
 }
 
-// leads reports whether a rendition is the one whose marks cut all others: the video, or the first audio where there is none.
+// leads reports whether a rendition is sure to be the one whose marks cut all others: the video, or the first audio where there is none. Behind
+// a discontinuity there may be video that the multivariant playlist does not list yet.
 func (c *Checker) leads(r *rendition) bool {
-	return r.variant != "" || c.lead == "" || r.id == c.lead
+	if r.variant != "" || c.lead == "" {
+		return true
+	}
+	return r.id == c.lead && (r.id == "v0" || !r.spliced)
 }
 
 func (c *Checker) rendition(id string) *rendition {
@@ -157,6 +162,7 @@ func (c *Checker) Playlist(id, text string) *Playlist {
 	if p.Skipped > 0 {
 		c.merge(r, p)
 	}
+	r.spliced = r.spliced || p.spliced()
 	c.checkHead(r, p)
 	c.checkSegments(r, p)
 	c.checkParts(r, p)

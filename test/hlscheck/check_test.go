@@ -181,3 +181,24 @@ func TestDrift(t *testing.T) {
 		require.Equal(t, c.rules, rules(k))
 	}
 }
+
+// TestLeadBehindDiscontinuity: sound alone cuts by its own marks, until a discontinuity behind which video may come that is not listed yet.
+func TestLeadBehindDiscontinuity(t *testing.T) {
+	mdhd := box("mdhd", 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3, 232, 0, 0, 0, 0)
+	radio := strings.ReplaceAll(good, "#EXT-X-PART:", "#IGNORED:")
+	for _, c := range []struct {
+		list  string
+		rules []string
+	}{
+		{radio, []string{"extinf", "drift"}},
+		{strings.Replace(radio, "#EXT-X-DISCONTINUITY-SEQUENCE:0", "#EXT-X-DISCONTINUITY-SEQUENCE:1", 1), nil},
+	} {
+		k := New()
+		k.Multivariant("", "#EXTM3U\na0/index.m3u8\n")
+		k.Playlist("a0", c.list)
+		k.Init("a0", "init-1.mp4", box("moov", box("trak", box("mdia", mdhd...)...)...))
+		k.Segment("a0", 7, segmentOf(0, true, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100))
+		k.Segment("a0", 8, segmentOf(1300, true, 100, 100, 100, 100, 100, 100, 100))
+		require.Equal(t, c.rules, rules(k))
+	}
+}

@@ -196,3 +196,12 @@ func (q *parser) uri(line string) {
 	q.p.Segments = append(q.p.Segments, q.segment)
 	q.segment = Segment{}
 }
+
+// spliced reports whether there was a discontinuity up to the playlist's end.
+func (p *Playlist) spliced() bool {
+	if p.Discontinuity > 0 || p.Running.Discontinuity > 0 {
+		return true
+	}
+	n := len(p.Segments)
+	return n > 0 && p.Segments[n-1].Discontinuity > 0
+}
