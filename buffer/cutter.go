@@ -229,7 +229,10 @@ func (c *cutter) cutsAt(at place) bool {
 }
 
 // bucket numbers the stretches of a segment target, which begin a quarter of it early, on the circle of 33 bits.
-func (c *cutter) bucket(pts int64) int64 { return (pts&(1<<33-1) + c.target/4) / c.target }
+func (c *cutter) bucket(pts int64) int64 { return c.phase(pts) / c.target }
+
+// phase is how far a time lies behind the beginning of the first bucket.
+func (c *cutter) phase(pts int64) int64 { return pts&(1<<33-1) + c.target/4 }
 
 // tooLongWith reports whether the running segment could exceed the limit, should it go on past this random access point for as long
 // as the longest GOP.

@@ -195,7 +195,7 @@ func TestPartsOfCommonFormats(t *testing.T) {
 	}
 }
 
-// TestSoundBeforePicture checks that the first part of an epoch is none too long where sound begins a bit before the picture, as it does in
+// TestSoundBeforePicture checks that the first part of an epoch is not too long where sound begins a bit before the picture, as it does in
 // most streams: encoders of AAC give out a frame of silence first.
 func TestSoundBeforePicture(t *testing.T) {
 	for _, before := range []int64{0, 1024, 1900, 1920, 3000, 4000} {

@@ -13,12 +13,15 @@ const (
 // PartTargetOf is PART-TARGET for a part target, in any unit: a tenth more, so that parts of a whole number of frames fit.
 func PartTargetOf[T ~int64](partTarget T) T { return partTarget + partTarget/10 }
 
+// LeastPart is the shortest that a part may be, except for the last one of a segment: 85 % of PART-TARGET, rounded up, in any unit
+// (draft-pantos-hls-rfc8216bis 4.4.4.9).
+func LeastPart[T ~int64](target T) T { return (target*85 + 99) / 100 }
+
 // partMost is PART-TARGET in ticks: no part of any rendition is longer.
 func (c *cutter) partMost() int64 { return PartTargetOf(c.partTarget) }
 
-// partLeast is the shortest that a part may be, except for the last one of a segment
-// (draft-pantos-hls-rfc8216bis 4.4.4.9), in ticks.
-func (c *cutter) partLeast() int64 { return (c.partMost()*85 + 99) / 100 }
+// partLeast is LeastPart in ticks.
+func (c *cutter) partLeast() int64 { return LeastPart(c.partMost()) }
 
 // partPlan is how long the parts of the lead track are to be. It is made anew when some track's packets last longer or shorter.
 type partPlan struct {
@@ -98,8 +101,7 @@ func (c *cutter) partEndsWithout(track int, dts int64) bool {
 
 // bucketEnd is the presentation time at which the running segment ends where every packet is a random access point.
 func (c *cutter) bucketEnd() int64 {
-	into := (c.from.pts&(1<<33-1) + c.target/4) % c.target
-	return c.from.pts - into + c.target
+	return c.from.pts - c.phase(c.from.pts)%c.target + c.target
 }
 
 // gopBoundary reports whether a part begins with the next picture, so that a GOP as long as the last two is divided into parts of

@@ -61,30 +61,21 @@ type timing struct {
 	off       int64 // by how much the last time told was wrong
 }
 
-// distance is a - b on the circle of 33 bits, in the shorter direction.
-func distance(a, b int64) int64 {
-	d := (a - b) & (ts.Wrap - 1)
-	if d >= ts.Wrap/2 {
-		d -= ts.Wrap
-	}
-	return d
-}
-
 // unwrap turns a timestamp of 33 bits into a time of the program.
 func (c *clock) unwrap(t int64) int64 {
 	if !c.haveRef {
 		c.ref, c.haveRef = t&(ts.Wrap-1), true
 	}
-	return c.ref + distance(t, c.ref)
+	return c.ref + ts.Distance(t, c.ref)
 }
 
 // tickPCR takes a program_clock_reference_base (ISO/IEC 13818-1 2.4.3.5). It does not
 // decide on a jump, but vouches for one that timestamps make.
 func (c *clock) tickPCR(pcr int64, now time.Duration) {
 	if c.havePCR {
-		if d := distance(pcr, c.pcr); d < 0 || d > pause(c.pcrAt, now) {
+		if d := ts.Distance(pcr, c.pcr); d < 0 || d > pause(c.pcrAt, now) {
 			c.pcrMoved, c.movedTo = true, pcr
-		} else if c.pcrMoved && distance(pcr, c.movedTo) > 2*media.ClockRate {
+		} else if c.pcrMoved && ts.Distance(pcr, c.movedTo) > 2*media.ClockRate {
 			c.pcrMoved = false
 		}
 	}
@@ -97,7 +88,7 @@ func pause(last, now time.Duration) int64 { return maxGap + max(0, media.Ticks(n
 
 // pcrVouches tells that the PCR jumped lately to where t is.
 func (c *clock) pcrVouches(t int64) bool {
-	d := distance(t, c.pcr)
+	d := ts.Distance(t, c.pcr)
 	return c.pcrMoved && d > -2*media.ClockRate && d < 2*maxGap
 }
 
@@ -135,7 +126,7 @@ func (s *stream) stamped(u *unit, t stamp, ok bool, info *unitInfo) error {
 		return s.d.judge(u, false)
 	}
 	u.dts = s.d.unwrap(t.dts)
-	offset := distance(t.pts, t.dts)
+	offset := ts.Distance(t.pts, t.dts)
 	if abs(offset) > max(maxOffset, maxReorder*s.dur) {
 		s.d.stats.PESErrors++
 		if pts := s.d.unwrap(t.pts); s.known && abs(pts-s.lastDTS) < abs(u.dts-s.lastDTS) {

@@ -21,7 +21,7 @@ func TestDistance(t *testing.T) {
 		{0, ts.Wrap / 2, -ts.Wrap / 2},
 		{7 * ts.Wrap, 1, -1},
 	} {
-		require.Equal(t, c.want, distance(c.a, c.b))
+		require.Equal(t, c.want, ts.Distance(c.a, c.b))
 	}
 }
 

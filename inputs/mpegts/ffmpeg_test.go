@@ -103,8 +103,8 @@ func comparePackets(t *testing.T, what string, want []probed, got []media.Packet
 		slack = 20 // ffprobe adds up durations that it has rounded
 	}
 	for i := range want {
-		require.LessOrEqual(t, abs(distance(got[i].DTS, want[i].DTS)), slack, "%s: DTS of unit %d", what, i)
-		require.LessOrEqual(t, abs(distance(got[i].PTS, want[i].PTS)), slack, "%s: PTS of unit %d", what, i)
+		require.LessOrEqual(t, abs(ts.Distance(got[i].DTS, want[i].DTS)), slack, "%s: DTS of unit %d", what, i)
+		require.LessOrEqual(t, abs(ts.Distance(got[i].PTS, want[i].PTS)), slack, "%s: PTS of unit %d", what, i)
 		if video {
 			require.Equal(t, strings.HasPrefix(want[i].Flags, "K"), got[i].RandomAccess, "%s: random access of unit %d", what, i)
 		}

@@ -169,10 +169,10 @@ func TestScrambledLater(t *testing.T) {
 
 	at += 10 * time.Second
 	c.pcr(pidVideo, 1440000, false).drip(t, d, &at, time.Second)
-	require.Empty(t, d.LeftOut(), "a pause is none")
+	require.Empty(t, d.LeftOut(), "a pause leaves nothing out")
 	c.gop(1440000, 1).scramble(pidVideo, 0).buf = c.buf[:2*ts.PacketSize]
 	c.drip(t, d, &at, time.Second)
-	require.Empty(t, d.LeftOut(), "damage is none")
+	require.Empty(t, d.LeftOut(), "damage leaves nothing out")
 }
 
 // TestMuchLeftOut: what is told of a PMT is bounded.

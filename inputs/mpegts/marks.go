@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"brume/media"
+	"brume/media/ts"
 )
 
 // maxField is how far apart the two fields of a frame may be shown where the frame rate is not told: between a field at 24
@@ -64,5 +65,5 @@ func (v *video) oneFrame(i int) bool {
 	if v.rate > 0 {
 		limit = max(limit, 0.75*media.ClockRate/v.rate)
 	}
-	return abs(distance(t.pts, first.pts)) <= int64(limit)
+	return abs(ts.Distance(t.pts, first.pts)) <= int64(limit)
 }

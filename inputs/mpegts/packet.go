@@ -78,7 +78,8 @@ func (d *Demuxer) packet(p *[ts.PacketSize]byte) error {
 			return nil
 		}
 		lost = true
-		if missing = !s.jump && (head != s.head || tail != s.tail); !s.jump {
+		if !s.jump {
+			missing = head != s.head || tail != s.tail
 			d.stats.ContinuityErrors++
 		}
 	}

@@ -84,6 +84,15 @@ const (
 // Wrap is where a 33-bit timestamp starts again at 0, in 90 kHz ticks.
 const Wrap = int64(1) << 33
 
+// Distance is a - b on the circle of 33 bits, in the shorter direction, in ticks.
+func Distance(a, b int64) int64 {
+	d := (a - b) & (Wrap - 1)
+	if d >= Wrap/2 {
+		d -= Wrap
+	}
+	return d
+}
+
 // MaxSectionSize is the longest section there is, header included, in bytes
 // (ISO/IEC 13818-1 2.4.4.11: section_length at most 4093).
 const MaxSectionSize = 4096

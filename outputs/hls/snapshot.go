@@ -170,7 +170,7 @@ func (s *snapshot) parts(g *segment, id string) []part {
 	}
 	for i := range p.parts {
 		length, last := p.parts[i].stop-p.parts[i].start, g.complete && i == len(p.parts)-1
-		if length > s.partTarget || !last && 100*length < 85*s.partTarget {
+		if length > s.partTarget || !last && length < buffer.LeastPart(s.partTarget) {
 			return p.parts[:i]
 		}
 	}

@@ -25,18 +25,9 @@ func newSplice(e *buffer.Entry, section []byte, at int64) splice {
 	c := splice{section: section, now: presented(e), epoch: e.Epoch}
 	c.start, c.ticks = c.now, e.PTS&(ts.Wrap-1)
 	if at != scte35.NoTime {
-		c.start, c.ticks, c.told = c.now+int64(media.Duration(ahead(at, e.PTS))), at, true
+		c.start, c.ticks, c.told = c.now+int64(media.Duration(ts.Distance(at, e.PTS))), at, true
 	}
 	return c
-}
-
-// ahead is a - b on the circle of 33 bits, in the shorter direction.
-func ahead(a, b int64) int64 {
-	d := (a - b) & (ts.Wrap - 1)
-	if d >= ts.Wrap/2 {
-		d -= ts.Wrap
-	}
-	return d
 }
 
 // begin makes the range that begins with the command.
@@ -50,7 +41,7 @@ func (c *splice) after(r *dateRange) int64 {
 	if r.epoch != c.epoch {
 		return c.start
 	}
-	return r.start + max(int64(media.Duration(ahead(c.ticks, r.ticks))), 0)
+	return r.start + max(int64(media.Duration(ts.Distance(c.ticks, r.ticks))), 0)
 }
 
 // name is the ID of a command that is told by nothing but its place in the stream.
