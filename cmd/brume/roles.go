@@ -3,33 +3,18 @@ package main
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"os"
 	"os/signal"
 	"runtime"
 
 	"golang.org/x/sys/unix"
 
-	"brume/control"
 	"brume/outputs/httpd"
 	"brume/sandbox"
 	"brume/srt"
 	"brume/srt/listener"
 	"brume/web"
 )
-
-// child is the control socket of a process that the controller has started, and a log whose lines go by that.
-func (l *logSettings) child() (*control.Conn, *slog.Logger, error) {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(l.Level)); err != nil {
-		return nil, nil, fmt.Errorf("log level %q: %w", l.Level, err)
-	}
-	ctl, err := control.Child()
-	if err != nil {
-		return nil, nil, err
-	}
-	return ctl, slog.New(control.NewLogHandler(ctl, level)), nil
-}
 
 // httpCommand is the http process.
 type httpCommand struct{ logSettings }

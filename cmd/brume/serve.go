@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -106,33 +105,4 @@ func (s *checkCommand) Run() error {
 	}
 	_, err = fmt.Println(s.File + ": ok")
 	return err
-}
-
-// logSettings are handed from process to process on the command line.
-type logSettings struct {
-	Level  string `name:"log-level" default:"info" hidden:""`
-	Format string `name:"log-format" default:"auto" hidden:""`
-}
-
-func (l *logSettings) arguments() []string {
-	return []string{"--log-level", l.Level, "--log-format", l.Format}
-}
-
-// logger makes the process's logger and settles the format, so that all processes use the same.
-func (l *logSettings) logger() (*slog.Logger, error) {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(l.Level)); err != nil {
-		return nil, fmt.Errorf("log level %q: %w", l.Level, err)
-	}
-	if l.Format == string(config.LogAuto) {
-		l.Format = string(config.LogJSON)
-		if isTerminal(os.Stderr) {
-			l.Format = string(config.LogText)
-		}
-	}
-	options := &slog.HandlerOptions{Level: level}
-	if l.Format == string(config.LogText) {
-		return slog.New(slog.NewTextHandler(os.Stderr, options)), nil
-	}
-	return slog.New(slog.NewJSONHandler(os.Stderr, options)), nil
 }
