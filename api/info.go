@@ -37,6 +37,7 @@ type Listener struct {
 type SRTPort struct {
 	Address    string            `json:"address" doc:"Address and port in force; an unspecified address stands for all" example:"[::]:8889"`
 	Stream     string            `json:"stream" doc:"Stream of callers that send no stream id" example:"live"`
+	StreamOnly bool              `json:"stream_only" doc:"Callers get this stream whatever they ask for: the port is the stream's own, by a URL with mode=listener"`
 	Mode       string            `json:"mode" enum:"any,publish,play" doc:"What callers may do"`
 	Slash      string            `json:"slash" enum:"refuse,last,join" doc:"What becomes of a stream's name with slashes: it is refused, its last part is the name, or its parts are joined with +"`
 	LatencyMS  int64             `json:"latency_ms" minimum:"0" doc:"Lowest latency, both ways"`

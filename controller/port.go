@@ -150,7 +150,7 @@ func (c *Controller) tellLimits(p *process) {
 func (p *port) view() api.SRTPort {
 	t := termsOf(&p.Port, &config.StreamSRT{})
 	v := api.SRTPort{
-		Address: p.address, Stream: string(p.Stream), Mode: string(p.Mode), Slash: string(p.Slash), LatencyMS: time.Duration(p.Latency).Milliseconds(),
+		Address: p.address, Stream: string(p.Stream), StreamOnly: p.only, Mode: string(p.Mode), Slash: string(p.Slash), LatencyMS: time.Duration(p.Latency).Milliseconds(),
 		Passphrase: p.Passphrase != "", Options: t.options, Networks: []string{},
 	}
 	delete(v.Options, "latency")

@@ -113,6 +113,8 @@ func TestInfoShowsPortsWithoutTheirSecrets(t *testing.T) {
 	b, err := json.Marshal(v)
 	require.NoError(t, err)
 	require.NotContains(t, string(b), "hidden")
+	p.only = true
+	require.True(t, p.view().StreamOnly)
 }
 
 // TestPortThatLeftTheConfiguration is what a controller makes of the listener of a port that it does not have.

@@ -52,14 +52,31 @@ func listenTCP(address string) ([]*os.File, error) {
 
 // Addresses are where a server listens.
 type Addresses struct {
-	SRT       []string // its ports, as in the configuration
+	SRT       []Port // at least one where Started is called
 	HTTP, API string
+}
+
+// Port is an SRT port in force, with the settings of its callers. Its Address is the one that the socket is bound to.
+type Port struct {
+	config.Port
+	Only bool // it is a stream's own, by a URL with mode=listener, whatever its callers ask for
+}
+
+// Strings returns the addresses of the SRT ports: those of the configuration, in its order, then those of streams.
+func (a *Addresses) Strings() []string {
+	all := make([]string, 0, len(a.SRT))
+	for _, p := range a.SRT {
+		all = append(all, string(p.Address))
+	}
+	return all
 }
 
 func (c *Controller) addresses() Addresses {
 	a := Addresses{HTTP: c.sockets.httpAddress, API: c.sockets.api.Addr().String()}
 	for _, p := range c.ports {
-		a.SRT = append(a.SRT, p.address)
+		in := Port{Port: p.Port, Only: p.only}
+		in.Address = config.Address(p.address)
+		a.SRT = append(a.SRT, in)
 	}
 	return a
 }

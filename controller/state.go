@@ -77,9 +77,9 @@ func (c *Controller) writeStateFile() {
 		return
 	}
 	at := c.addresses()
-	state := map[string]any{"pid": os.Getppid(), "version": c.Version, "ports": at.SRT, "http": at.HTTP, "api": at.API}
+	state := map[string]any{"pid": os.Getppid(), "version": c.Version, "ports": at.Strings(), "http": at.HTTP, "api": at.API}
 	if len(at.SRT) > 0 {
-		state["srt"] = at.SRT[0]
+		state["srt"] = at.SRT[0].Address
 	}
 	b, err := json.Marshal(state)
 	if err == nil {

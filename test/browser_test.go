@@ -160,6 +160,27 @@ func TestFrontPage(t *testing.T) {
 	require.NotContains(t, console.String(), "exception")
 }
 
+// TestFrontPageNamesPorts: its lines name the first port that takes any stream for what the line does, and say where a passphrase is
+// missing.
+func TestFrontPageNamesPorts(t *testing.T) {
+	s := startWith(t, fmt.Sprintf(`
+srt:
+  mode: play
+  ports: [{address: "127.0.0.1:0", mode: publish, passphrase: a-long-secret}]
+streams: {own: {push: ["srt://127.0.0.1:%d?mode=listener"]}}
+`, udpPort(t)))
+	ctx, _ := browser(t, 390, 844)
+	require.NoError(t, chromedp.Run(ctx, chromedp.Navigate("http://"+s.api+"/")))
+	text := ""
+	s.eventually(20*time.Second, "the publish line is there", func() bool {
+		text = evaluate[string](ctx, t, "document.body.innerText")
+		return strings.Contains(text, "srt://")
+	})
+	require.Contains(t, text, "-f mpegts 'srt://"+s.ports[1]+"?streamid=publish:live&passphrase=PASSPHRASE'")
+	require.Contains(t, text, "ffplay 'srt://"+s.srt+"?streamid=read:live'")
+	require.NotContains(t, text, s.ports[2])
+}
+
 // TestPageFollowsRenditions has a stream that begins with a picture alone, and gets sound while the page plays. No player loads the
 // multivariant playlist again by itself.
 func TestPageFollowsRenditions(t *testing.T) {

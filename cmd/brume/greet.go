@@ -1,28 +1,32 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
+	"brume/access"
 	"brume/config"
 	"brume/controller"
 )
 
-// greet says where to publish and where to watch.
+// greet says where to publish and where to watch, and who may do so at each port.
 func greet(log *slog.Logger, format string, cfg *config.Config, at controller.Addresses) {
-	who := "any stream name may be published and played"
-	if len(cfg.Access) > 0 {
-		who = "the access entries say who may publish and play over SRT"
-	}
 	if format != string(config.LogText) {
-		log.Info("ready: "+who, "version", version, "srt", at.SRT[0], "ports", at.SRT, "http", at.HTTP, "api", at.API)
+		ports := at.Strings()
+		log.Info("ready", "version", version, "srt", ports[0], "ports", ports, "http", at.HTTP, "api", at.API)
+		for i := range at.SRT {
+			log.Info("SRT "+callers(cfg, &at.SRT[i]), "port", string(at.SRT[i].Address))
+		}
 	} else {
-		fmt.Fprint(os.Stdout, welcome(cfg, at, who))
+		fmt.Fprint(os.Stdout, welcome(cfg, at))
 	}
 	for _, w := range cfg.Warnings() {
 		log.Warn(w)
@@ -32,64 +36,123 @@ func greet(log *slog.Logger, format string, cfg *config.Config, at controller.Ad
 	}
 }
 
-// guarded tells whether somebody may think that not everybody can watch.
+// guarded reports whether somebody may think that not everybody can watch.
 func guarded(cfg *config.Config) bool {
 	for _, p := range cfg.SRT.AllPorts() {
 		if p.Passphrase != "" || len(p.Networks) > 0 {
 			return true
 		}
 	}
-	for _, s := range cfg.Streams {
-		if s.SRT.PlayPassphrase != "" {
-			return true
-		}
-	}
-	return len(cfg.Access) > 0
+	return streamsHave(cfg, config.ModePlay) || len(cfg.Access) > 0
 }
 
 // testPicture publishes a moving picture with a tone and one keyframe a second to the URL that follows.
 const testPicture = "ffmpeg -re -f lavfi -i testsrc2=s=1280x720:r=30 -f lavfi -i sine -c:v libx264 -preset veryfast -g 30 -pix_fmt yuv420p -c:a aac -f mpegts"
 
-func welcome(cfg *config.Config, at controller.Addresses, who string) string {
+// welcome is what a terminal shows: lines to copy, for the ports that take them, and what holds at each port.
+func welcome(cfg *config.Config, at controller.Addresses) string {
 	stream := string(cfg.SRT.Stream)
-	srtHere, httpHere, apiHere := here(at.SRT[0]), here(at.HTTP), here(at.API)
+	httpHere, apiHere := here(at.HTTP), here(at.API)
 	var b strings.Builder
-	fmt.Fprintf(&b, `
-Brume %[1]s is ready. %[2]s.
-
-  Publish   ffmpeg -re -i FILE -c copy -f mpegts '%[3]s'
-            %[4]s '%[3]s'
-            OBS: Settings, Stream, Custom, Server %[3]s
-  Watch     http://%[5]s/%[6]s.html
-  Play      http://%[5]s/hls/%[6]s/index.m3u8
-            srt://%[7]s?streamid=read:%[6]s
-  Manage    http://%[8]s/
-`, version, strings.ToUpper(who[:1])+who[1:], "srt://"+srtHere+"?streamid=publish:"+stream, testPicture,
-		httpHere, stream, srtHere, apiHere)
-	for i, p := range cfg.SRT.AllPorts() {
-		if line := describe(&p); i < len(at.SRT) && (i > 0 || line != "") {
-			fmt.Fprintf(&b, "  SRT port  %s%s\n", at.SRT[i], line)
-		}
+	fmt.Fprintf(&b, "\nBrume %s is ready.\n\n", version)
+	if url := example(cfg, at, config.ModePublish); url != "" {
+		fmt.Fprintf(&b, "  Publish   ffmpeg -re -i FILE -c copy -f mpegts '%[1]s'\n            %[2]s '%[1]s'\n"+
+			"            OBS: Settings, Stream, Custom, Server %[1]s\n", url, testPicture)
+	}
+	fmt.Fprintf(&b, "  Watch     http://%[1]s/%[2]s.html\n  Play      http://%[1]s/hls/%[2]s/index.m3u8\n", httpHere, stream)
+	if url := example(cfg, at, config.ModePlay); url != "" {
+		fmt.Fprintf(&b, "            %s\n", url)
+	}
+	fmt.Fprintf(&b, "  Manage    http://%s/\n", apiHere)
+	for i := range at.SRT {
+		fmt.Fprintf(&b, "  SRT port  %s: %s\n", at.SRT[i].Address, callers(cfg, &at.SRT[i]))
 	}
 	return b.String() + "\n"
 }
 
-// describe is what has to be known of a port to call it.
-func describe(p *config.Port) string {
-	var b strings.Builder
-	if p.Mode != config.ModeAny {
-		fmt.Fprintf(&b, ", to %s only", p.Mode)
+// example is the URL of the first port where the first port's stream may be published or played, with words in capitals where a
+// caller has to put secrets of its own; empty where no port is for that.
+func example(cfg *config.Config, at controller.Addresses, mode config.Mode) string {
+	i := slices.IndexFunc(at.SRT, func(p controller.Port) bool { return !p.Only && p.Mode.Allows(mode == config.ModePublish) })
+	if i < 0 {
+		return ""
 	}
-	if p.Passphrase != "" {
-		b.WriteString(", with a passphrase")
+	p, stream := &at.SRT[i], string(cfg.SRT.Stream)
+	own := cfg.Stream(stream).SRT
+	id, action, passphrase := "publish:"+stream, access.Publish, own.PublishPassphrase
+	if mode == config.ModePlay {
+		id, action, passphrase = "read:"+stream, access.Play, own.PlayPassphrase
+	}
+	ask := access.Ask{Protocol: "srt", Peer: netip.AddrFrom4([4]byte{127, 0, 0, 1}), Action: action, Stream: stream}
+	if access.NewTable(cfg.Access).Decide(&ask).Outcome != access.Allowed {
+		id += ":USER:PASSWORD"
+	}
+	url := "srt://" + here(string(p.Address)) + "?streamid=" + id
+	if cmp.Or(passphrase, p.Passphrase) != "" {
+		url += "&passphrase=PASSPHRASE"
+	}
+	return url
+}
+
+// callers says what those who call a port may do, and what they need for it.
+func callers(cfg *config.Config, p *controller.Port) string {
+	conditions := []string{"callers may " + may(p)}
+	if len(cfg.Access) > 0 {
+		conditions = append(conditions, "as the access entries allow")
+	}
+	if with := withPassphrase(cfg, p); with != "" {
+		conditions = append(conditions, with)
 	}
 	if len(p.Networks) > 0 {
-		b.WriteString(", from its networks")
+		var from []string
+		for _, n := range p.Networks {
+			from = append(from, n.String())
+		}
+		conditions = append(conditions, "from "+strings.Join(from, " or "))
 	}
-	if b.Len() > 0 || p.Stream != config.Default().SRT.Stream {
-		return ": stream " + string(p.Stream) + b.String()
+	text := strings.Join(conditions, ", ")
+	if p.Only {
+		return text
+	}
+	return text + "; without a stream id it is " + string(p.Stream)
+}
+
+func may(p *controller.Port) string {
+	what := "publish and play "
+	if p.Mode == config.ModePublish || p.Mode == config.ModePlay {
+		what = string(p.Mode) + " "
+	}
+	if p.Only {
+		return what + string(p.Stream) + " alone"
+	}
+	return what + "any stream"
+}
+
+// withPassphrase says which passphrase callers need.
+func withPassphrase(cfg *config.Config, p *controller.Port) string {
+	mode := p.Mode
+	ofStreams := !p.Only && streamsHave(cfg, mode)
+	switch {
+	case p.Passphrase != "" && !p.Options.Enforced():
+		return "encrypted where they have the passphrase"
+	case p.Passphrase != "" && ofStreams:
+		return "with the passphrase of the stream, or of the port where the stream has none"
+	case p.Passphrase != "":
+		return "with the passphrase of the port"
+	case ofStreams:
+		return "with the passphrase of the stream where it has one"
 	}
 	return ""
+}
+
+// streamsHave reports whether some stream has a passphrase of its own for those who publish, play, or either.
+func streamsHave(cfg *config.Config, mode config.Mode) bool {
+	for _, s := range cfg.Streams {
+		if s.SRT.PublishPassphrase != "" && mode.Allows(true) || s.SRT.PlayPassphrase != "" && mode.Allows(false) {
+			return true
+		}
+	}
+	return false
 }
 
 // here is an address as this machine reaches it.

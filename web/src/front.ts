@@ -25,11 +25,18 @@ interface Stream {
   links: { player?: string }
 }
 
+interface Port {
+  address: string
+  stream_only: boolean
+  mode: 'any' | 'publish' | 'play'
+  passphrase: boolean
+}
+
 interface Info {
   version: string
   hostname: string
   libsrt: { version: string }
-  srt: { address: string }[]
+  srt: Port[]
   http: { address: string }
 }
 
@@ -102,20 +109,26 @@ function showLines(): void {
   $('#bad-name').hidden = valid
   $('#lines').hidden = !valid
   if (!valid) return
-  const srt = reach(info.srt[0]?.address ?? ':8889')
   const http = reach(info.http.address)
-  const url = `srt://${srt}?streamid=publish:${name}`
-  showIn('#publish-lines', [
-    ['ffmpeg, a file', `ffmpeg -re -i FILE -c copy -f mpegts '${url}'`],
-    ['ffmpeg, a test picture', `ffmpeg -re -f lavfi -i testsrc2=s=1280x720:r=30 -f lavfi -i sine -c:v libx264 -preset veryfast -g 30 -pix_fmt yuv420p -c:a aac -f mpegts '${url}'`],
-    ['OBS Studio: Settings, Stream, Custom, Server', url],
-    ['srt-live-transmit, from UDP', `srt-live-transmit udp://:5000 '${url}'`],
-  ])
+  const publish = srtURL(info.srt, 'publish', `publish:${name}`)
+  const play = srtURL(info.srt, 'play', `read:${name}`)
+  showIn('#publish-lines', publish ? [
+    ['ffmpeg, a file', `ffmpeg -re -i FILE -c copy -f mpegts '${publish}'`],
+    ['ffmpeg, a test picture', `ffmpeg -re -f lavfi -i testsrc2=s=1280x720:r=30 -f lavfi -i sine -c:v libx264 -preset veryfast -g 30 -pix_fmt yuv420p -c:a aac -f mpegts '${publish}'`],
+    ['OBS Studio: Settings, Stream, Custom, Server', publish],
+    ['srt-live-transmit, from UDP', `srt-live-transmit udp://:5000 '${publish}'`],
+  ] : [])
   showIn('#watch-lines', [
     ['Browser', `http://${http}/${name}.html`],
     ['HLS player', `http://${http}/hls/${name}/index.m3u8`],
-    ['SRT player', `ffplay 'srt://${srt}?streamid=read:${name}'`],
+    ...(play ? [['SRT player', `ffplay '${play}'`] as [string, string]] : []),
   ])
+}
+
+/** The URL to call with a stream id, by the first port that lets its callers do that with any stream; undefined where there is none. */
+function srtURL(ports: Port[], mode: 'publish' | 'play', id: string): string | undefined {
+  const port = ports.find((p) => !p.stream_only && (p.mode === 'any' || p.mode === mode))
+  return port && `srt://${reach(port.address)}?streamid=${id}${port.passphrase ? '&passphrase=PASSPHRASE' : ''}`
 }
 
 function showIn(selector: string, lines: [string, string][]): void {
