@@ -46,10 +46,10 @@ func (b *bench) connectLossy() ([]figure, error) {
 		}
 		name := fmt.Sprintf("connect through 20 %% loss each way, %d %s callers, ", lossyCallers, c.name)
 		out = append(out,
-			figure{name + "lost", float64(lost), "", "0"},
-			figure{name + "mean", mean, "ms", fmt.Sprintf("< %.0f: 1.5 times the plain listener's", 1.5*plainMean)},
-			figure{name + "plain, lost", float64(plainLost), "", "(peer)"},
-			figure{name + "plain, mean", plainMean, "ms", "(peer)"})
+			figure{name + "lost", float64(lost), "", atMost(0)},
+			figure{name + "mean", mean, "ms", atMost(1.5 * plainMean)},
+			figure{name + "plain, lost", float64(plainLost), "", peer},
+			figure{name + "plain, mean", plainMean, "ms", peer})
 	}
 	return out, nil
 }

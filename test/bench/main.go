@@ -5,9 +5,11 @@ package main
 import (
 	"flag"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -17,8 +19,35 @@ type figure struct {
 	name  string
 	value float64
 	unit  string
-	goal  string
+	goal  goal
 }
+
+// String is a line: what was measured, the goal, and whether it is met.
+func (f figure) String() string {
+	line := fmt.Sprintf("%-72s %9.2f %-8s", f.name, f.value, f.unit)
+	switch {
+	case f.goal.peer:
+		line += " (for comparison)"
+	case f.goal.set && f.value <= f.goal.most:
+		line += " goal: at most " + f.goal.String() + ", met"
+	case f.goal.set:
+		line += " goal: at most " + f.goal.String() + ", MISSED"
+	}
+	return strings.TrimRight(line, " ")
+}
+
+// goal is what a figure should not exceed. The zero value is no goal.
+type goal struct {
+	most float64 // in the figure's unit
+	set  bool
+	peer bool // the figure is another program's, to compare with
+}
+
+func atMost(most float64) goal { return goal{most: most, set: true} }
+
+var peer = goal{peer: true}
+
+func (g goal) String() string { return strconv.FormatFloat(math.Round(g.most*100)/100, 'f', -1, 64) }
 
 func main() {
 	seconds := flag.Int("seconds", 20, "length of each CPU measurement")
@@ -75,7 +104,7 @@ func run(seconds int, only string) error {
 			return fmt.Errorf("%s: %w", m.name, err)
 		}
 		for _, f := range figures {
-			fmt.Printf("%-72s %9.2f %-8s goal %s\n", f.name, f.value, f.unit, f.goal)
+			fmt.Println(f)
 		}
 	}
 	return nil
