@@ -49,8 +49,10 @@ func TestGaps(t *testing.T) {
 				picture := mediaPlaylist(t, string(n.page(pageKey{kind: KindPlaylist, id: "v0"}).plain))
 				sound := mediaPlaylist(t, string(n.page(pageKey{kind: KindPlaylist, id: "a0"}).plain))
 				require.Len(t, sound.Segments, len(picture.Segments))
+				all := mediaPlaylist(t, string(n.page(pageKey{kind: KindPlaylist, id: tsID}).plain))
 				breaks := 0
 				for i, g := range picture.Segments {
+					require.Equal(t, g.Gap, all.Segments[i].Gap, "segment %d", i)
 					require.Equal(t, g.Duration, sound.Segments[i].Duration, "segment %d", i)
 					require.Equal(t, g.Discontinuity, sound.Segments[i].Discontinuity, "segment %d", i)
 					if g.Discontinuity {

@@ -1,10 +1,12 @@
 package hls
 
 import (
+	"slices"
 	"strconv"
 	"time"
 
 	"brume/media"
+	"brume/outputs/mpegts"
 )
 
 // version is that of EXT-X-SKIP (draft-pantos-hls-rfc8216bis 8).
@@ -185,10 +187,11 @@ func (w *mediaWriter) segments(list []*segment, first int) {
 	}
 }
 
-// gap tells whether a segment has nothing of this rendition.
+// gap reports whether a segment has nothing of this rendition, or of the picture in a transport stream. hls.js never comes past a segment that has
+// sound alone where others have a picture.
 func (w *mediaWriter) gap(g *segment) bool {
 	if w.id == tsID {
-		return false
+		return slices.ContainsFunc(g.epoch.lanes, func(l lane) bool { return l.video && mpegts.Supports(l.codec) && g.span(l.id).samples == 0 })
 	}
 	p := g.span(w.id)
 	return p == nil || p.samples == 0

@@ -202,3 +202,33 @@ func TestLeadBehindDiscontinuity(t *testing.T) {
 		require.Equal(t, c.rules, rules(k))
 	}
 }
+
+// pes is a packet of a transport stream in which a PES packet begins, at a time in seconds.
+func pes(pid byte, id byte, seconds uint64) []byte {
+	at := seconds * 90000
+	p := []byte{
+		0x47, 0x40, pid, 0x30, 1, 0x40, 0, 0, 1, id, 0, 0, 0x80, 0x80, 5,
+		0x21 | byte(at>>29&0xe), byte(at >> 22), byte(at>>14) | 1, byte(at >> 7), byte(at<<1) | 1,
+	}
+	return append(p, make([]byte, 188-len(p))...)
+}
+
+// TestSoundAlone: a segment of MPEG-TS that has lost its picture is no segment to play.
+func TestSoundAlone(t *testing.T) {
+	list := "#EXTM3U\n#EXT-X-VERSION:9\n#EXT-X-TARGETDURATION:1\n#EXT-X-SERVER-CONTROL:CAN-SKIP-UNTIL=6.0\n#EXT-X-MEDIA-SEQUENCE:7\n" +
+		"#EXT-X-PROGRAM-DATE-TIME:2026-01-01T00:00:00.000Z\n#EXTINF:1.00000,\nseg-1-7.ts\n#EXTINF:1.00000,\nseg-1-8.ts\n"
+	for _, c := range []struct {
+		name          string
+		first, second byte // stream_id
+		rules         []string
+	}{{"picture", 0xe0, 0xe0, nil}, {"sound", 0xc0, 0xc0, nil}, {"the picture comes", 0xc0, 0xe0, nil}, {"the picture goes", 0xe0, 0xc0, []string{"gap"}}} {
+		t.Run(c.name, func(t *testing.T) {
+			k := New()
+			k.Multivariant("ts/", "#EXTM3U\n#EXT-X-INDEPENDENT-SEGMENTS\nmedia.m3u8\n")
+			k.Playlist("ts/media", list)
+			k.Segment("ts/media", 7, pes(64, c.first, 1))
+			k.Segment("ts/media", 8, pes(65, c.second, 2))
+			require.Equal(t, c.rules, rules(k))
+		})
+	}
+}

@@ -13,6 +13,7 @@ type Media struct {
 	Longest     float64 // sample
 	Independent bool    // the first sample of video is a sync sample
 	Samples     int
+	sound       bool    // a transport stream without video
 	wrap        float64 // where Start begins at 0 again
 }
 
@@ -191,6 +192,9 @@ func (c *Checker) Segment(id string, number uint64, body []byte) {
 	var m Media
 	if g.Map == "" {
 		m = transportStream(body)
+		if before := r.media[number-1]; m.sound && before.Samples > 0 && !before.sound && r.segments[number-1].Discontinuity == g.Discontinuity {
+			c.fault(r, "gap", "%s has no picture, where the one before has, and is no EXT-X-GAP", g.URI)
+		}
 	} else {
 		scale := r.scales[g.Map]
 		if scale == 0 {

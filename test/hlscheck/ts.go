@@ -27,6 +27,7 @@ func transportStream(b []byte) Media {
 	if video.m.Samples > 0 {
 		return video.m
 	}
+	audio.m.sound = audio.m.Samples > 0
 	return audio.m
 }
 
