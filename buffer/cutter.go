@@ -218,14 +218,14 @@ func (c *cutter) segmentEnds(track int, at place, random bool) bool {
 // cutsAt reports whether a random access point of the picture ends the running segment. Presentation times decide, so that
 // streams of one encoder, a stream and its backup, an origin and its edges are cut at the same pictures.
 func (c *cutter) cutsAt(at place) bool {
-	if !c.whole || c.tooLongWith(at) {
+	if !c.whole {
 		// What began without a random access point ends at the first one; else a GOP could not be joined at its beginning.
 		return true
 	}
 	if 2*(at.pts-c.from.pts) < c.target {
-		return false
+		return c.tooLongWith(at) && c.longestGOP() <= c.limit()
 	}
-	return 10*(at.pts-c.gops.last.pts) >= 9*c.target || c.bucket(at.pts) != c.bucket(c.from.pts)
+	return c.tooLongWith(at) || 10*(at.pts-c.gops.last.pts) >= 9*c.target || c.bucket(at.pts) != c.bucket(c.from.pts)
 }
 
 // bucket numbers the stretches of a segment target, which begin a quarter of it early, on the circle of 33 bits.
@@ -235,27 +235,42 @@ func (c *cutter) bucket(pts int64) int64 { return c.phase(pts) / c.target }
 func (c *cutter) phase(pts int64) int64 { return pts&(1<<33-1) + c.target/4 }
 
 // tooLongWith reports whether the running segment could exceed the limit, should it go on past this random access point for as long
-// as the longest GOP.
+// as the longest GOP. Then it had better end here, unless it is shorter than half a target and no segment can hold that GOP anyway:
+// keyframes that follow each other at once, as flashes make them, would become segments of one picture, and save no cut.
 func (c *cutter) tooLongWith(at place) bool {
-	return at.dts-c.from.dts+max(c.gops.longest, c.told) > c.limit()
+	return at.dts-c.from.dts+c.longestGOP() > c.limit()
 }
+
+// longestGOP is how far apart random access points have to be expected, in ticks; 0 while it is not known.
+func (c *cutter) longestGOP() int64 { return max(c.gops.longest, c.told) }
 
 // overdue reports whether the segment would be over the limit at the next packet of the lead track.
 func (c *cutter) overdue(dts int64) bool {
 	expected := c.spans[c.lead].pace.longest()
-	limit := c.limit()
+	most := c.mostWithout()
 	if c.targetDuration == 0 {
-		limit = min(c.max+expected/2, limit)
+		most = min(c.max+expected/2, most)
 	}
-	return dts+expected-c.from.dts > limit
+	return dts+expected-c.from.dts > most
+}
+
+// mostWithout is how long the running segment may become before it is cut without a random access point, in ticks: the limit, or
+// less where the GOP is expected to end just behind that, so that half a target is left for the segment after it.
+func (c *cutter) mostWithout() int64 {
+	limit := c.limit()
+	ends := c.gops.last.dts + c.longestGOP() - c.from.dts
+	if !c.gops.started || ends <= limit {
+		return limit
+	}
+	return min(limit, ends-c.target/2)
 }
 
 // lastBoundary reports whether this is the last part boundary within the limit: a GOP that is too long is cut there. One that is as long
 // as those before it ends in time.
 func (c *cutter) lastBoundary(track int, at place) bool {
 	limit := c.from.dts + c.limit()
-	ends := c.gops.last.dts + max(c.gops.longest, c.told)
-	return at.dts+c.partMost() > limit && (ends < at.dts || ends > limit) && c.partEnds(track, at)
+	ends := c.gops.last.dts + c.longestGOP()
+	return at.dts+c.partMost() > c.from.dts+c.mostWithout() && (ends < at.dts || ends > limit) && c.partEnds(track, at)
 }
 
 // paused reports whether the source paused for longer than the running segment can last: with the packet of this

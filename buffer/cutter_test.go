@@ -254,6 +254,10 @@ func TestCuts(t *testing.T) {
 		{"longer GOP later", []source{video("25", 25, 25, 100), aac48}, 1, partsOn, []int64{25, 25, 37, 26, 26, 11, 26, 26}},
 		{"keyframes a picture early or late", []source{video("25", 25, 24, 24, 25, 25, 26, 24, 26), aac48}, 1, partsOn, []int64{25, 24, 24, 25, 25, 26, 24, 26}},
 		{"scene cuts", []source{video("25", 250, 15, 250, 15, 5, 250), aac48}, 10, partsOn, []int64{250, 15, 250, 15}},
+		{"keyframes at once before GOPs that no segment holds", []source{video("25", 25, 60, 1, 60, 1, 1, 60, 4, 60), aac48}, 1, partsOn, []int64{25, 26, 26, 8, 26, 35, 26, 36}},
+		{"keyframes at once before GOPs that a segment holds", []source{video("25", 250, 1, 250, 2, 1, 250), aac48}, 10, partsOn, []int64{250, 251}},
+		{"the keyframe is just behind the limit", []source{video("25", 313), aac48}, 12, partsOn, []int64{299, 14, 299, 14}},
+		{"the keyframe is just behind the limit, no parts", []source{{codec: media.H264, num: 18000, den: 1, gops: []int{63}}, aac48}, 12, partsOff, []int64{60, 3, 60, 3}},
 		{"begins in a GOP", []source{{codec: media.H264, num: 3600, den: 1, gops: []int{50}, first: 20}, aac48}, 2, partsOn, []int64{20, 50, 50}},
 		{"10 fps", []source{{codec: media.H264, num: 9000, den: 1, gops: []int{20}}, aac48}, 2, partsOn, []int64{20, 20, 20}},
 		{"5 fps has no parts", []source{{codec: media.H264, num: 18000, den: 1, gops: []int{10}}, aac48}, 2, partsOff, []int64{10, 10, 10}},
@@ -287,6 +291,24 @@ func TestCuts(t *testing.T) {
 			require.Equal(t, test.lengths, got)
 		})
 	}
+}
+
+// TestEarlyCut: a keyframe shortly after the beginning of a segment ends it where a GOP as long as the longest would not fit in any
+// more, since that GOP would be cut without a keyframe.
+func TestEarlyCut(t *testing.T) {
+	sources := []source{video("25", 100, 15, 100, 2, 100, 100)}
+	units := generate(sources, 20*media.ClockRate)
+	c := &cutter{cutterOptions: cutterOptionsOf(Options{SegmentTarget: 4 * time.Second}.withDefaults())}
+	cut(c, tracksOf(sources), units)
+	require.Equal(t, 4, c.targetDuration)
+	var begins []int
+	for i, u := range units {
+		if u.flags&SegmentStart != 0 {
+			require.True(t, u.random)
+			begins = append(begins, i)
+		}
+	}
+	require.Equal(t, []int{0, 100, 115, 215, 317, 417}, begins)
 }
 
 // TestCutProperties checks the rules for segments and parts on any stream whose packets come in order.
@@ -342,15 +364,17 @@ func checkSegments(t require.TestingT, c *cutter, units []unit, v source) {
 	limit := int64(0)
 	marks := map[uint64]int64{} // where segments begin, by whatever track
 	var first, last unit        // of the running segment; the newest random access point
-	for i, u := range units {
+	longest := int64(0)         // GOP so far
+	started := false
+	for _, u := range units {
 		if _, known := marks[u.segment]; !known {
 			marks[u.segment] = u.dts
 		}
 		if u.track != 0 {
 			continue
 		}
-		if i == 0 || first.flags == 0 {
-			first, last = u, u
+		if !started {
+			first, last, started = u, u, true
 			continue
 		}
 		length := u.dts - marks[first.segment]
@@ -360,13 +384,17 @@ func checkSegments(t require.TestingT, c *cutter, units []unit, v source) {
 		due := !first.random || 2*length >= c.target && (10*(u.dts-last.dts) >= 9*c.target || bucket(u.dts) != bucket(first.dts))
 		switch begins := u.segment != first.segment; {
 		case begins && !u.random:
-			require.Greater(t, length+2*frame+c.partMost(), limit, "segment %d begins without random access and without need", u.segment)
+			require.Greater(t, length+2*frame+c.partMost()+c.target/2, limit, "segment %d begins without random access and without need", u.segment)
 		case begins && !due:
-			require.Greater(t, length+max(c.gops.longest, 1), limit, "segment %d begins too early", u.segment)
+			require.Greater(t, length+longest, c.limit(), "segment %d begins too early", u.segment)
+			require.True(t, 2*length >= c.target || longest <= c.limit(), "segment %d begins too early, and saves no cut", u.segment)
 		case !begins && u.random:
 			require.False(t, due, "the random access point at %d was passed over", u.dts)
 		}
 		if u.random {
+			if last.random {
+				longest = max(longest, u.dts-last.dts)
+			}
 			last = u
 		}
 		if u.segment != first.segment {
