@@ -40,6 +40,7 @@ var tsCounters = []struct {
 	{counter("stream_ts_discontinuities_total", "Jumps of the clock.", "stream"), func(s *ts.Stats) uint64 { return s.Discontinuities }},
 	{counter("stream_ts_epochs_total", "Epochs that the demultiplexer began.", "stream"), func(s *ts.Stats) uint64 { return s.Epochs }},
 	{counter("stream_ts_units_total", "Access units given on.", "stream"), func(s *ts.Stats) uint64 { return s.Units }},
+	{counter("stream_ts_torn_units_total", "Pictures given on that may refer to lost ones: HLS leaves them out.", "stream"), func(s *ts.Stats) uint64 { return s.TornUnits }},
 }
 
 func (e emitter) stream(s *Stream) {

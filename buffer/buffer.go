@@ -237,8 +237,11 @@ const (
 	// Gradual: a random access point behind which the pictures are right only after some time, as of intra refresh.
 	// It does not stand for a keyframe in outputs that promise one.
 	Gradual
+	// Torn: see media.Packet. The entry begins nothing and has no other flag, and counts neither for lengths nor for
+	// cuts: for outputs that leave it out, all is as if it were not there.
+	Torn
 
-	allFlags = RandomAccess | SegmentStart | PartStart | EpochStart | EpochEnd | Gradual
+	allFlags = RandomAccess | SegmentStart | PartStart | EpochStart | EpochEnd | Gradual | Torn
 )
 
 // Entry describes one packet.

@@ -132,13 +132,15 @@ func (c *cutter) put(track int, at place, random bool) {
 	s.pace.add(at.dts)
 }
 
-// replay takes a packet that another writer has placed in the running segment; first: it is the segment's first one.
-func (c *cutter) replay(track int, at place, random, first bool) {
+// replay takes a packet that another writer has placed in the running segment; first: it is the first one that is left of the segment.
+func (c *cutter) replay(track int, at place, flags Flags, first bool) {
 	if first {
 		c.from, c.partFrom, c.leadIn = at, at.dts, c.fresh && track != c.lead
 	}
 	c.fresh = false
-	c.put(track, at, random)
+	if flags&Torn == 0 {
+		c.put(track, at, flags&RandomAccess != 0)
+	}
 }
 
 // end closes the epoch and with it the last segment.

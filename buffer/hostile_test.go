@@ -128,6 +128,7 @@ var hostileTests = []struct {
 	{"entry track", func(w *Writer) { w.m.record(150).track = 2 }, true, true},
 	{"entry track far away", func(w *Writer) { w.m.record(150).track = 60000 }, true, true},
 	{"entry flags", func(w *Writer) { w.m.record(150).flags |= 1 << 15 }, true, true},
+	{"entry torn and of random access", func(w *Writer) { w.m.record(150).flags = uint16(Torn | RandomAccess) }, true, true},
 	{"entry end without mark", func(w *Writer) { w.m.record(150).track = noTrack }, true, true},
 	{"entry mark without end", func(w *Writer) { w.m.record(150).flags = uint16(EpochEnd) }, true, true},
 	{"entry length", func(w *Writer) { w.m.record(150).length = math.MaxUint32 }, true, true},

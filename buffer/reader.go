@@ -173,7 +173,7 @@ func (m *mapping) checkedEntry(seq uint64) (Entry, error) {
 	e := c.entry()
 	end := e.Has(EpochEnd)
 	ok := e.Seq == seq && seq < maxSeq && e.Epoch != 0 && e.Epoch < maxEpoch && e.Segment < maxSeq && e.Part < 1<<30 && e.Discontinuity < 1<<31 &&
-		e.Flags&^allFlags == 0 && (!end || e.Flags == EpochEnd && e.Length == 0) && end == (e.Track < 0) && e.Track < media.MaxTracks &&
+		e.Flags&^allFlags == 0 && (!end || e.Flags == EpochEnd && e.Length == 0) && (!e.Has(Torn) || e.Flags == Torn) && end == (e.Track < 0) && e.Track < media.MaxTracks &&
 		(!e.Has(EpochStart) || e.Has(SegmentStart)) && (!e.Has(SegmentStart) || e.Part == 0) &&
 		e.DTS <= maxTicks && e.DTS >= -maxTicks && e.PTS <= maxTicks && e.PTS >= -maxTicks && e.Wall >= -maxEpoch && e.Wall < maxEpoch &&
 		c.pos <= uint64(m.dataSize) && int64(c.length) <= m.maxPayload && e.pos+int64(e.Length) <= m.dataSize

@@ -149,7 +149,7 @@ func (w *Writer) resumeCutter(from uint64) {
 		if e.Track < 0 {
 			continue
 		}
-		w.cutter.replay(e.Track, place{e.DTS, e.PTS}, e.Has(RandomAccess), seq == from)
+		w.cutter.replay(e.Track, place{e.DTS, e.PTS}, e.Flags, seq == from)
 		if e.Track == w.cutter.lead {
 			w.clock = wallClock{wall: e.Wall, dts: e.DTS, last: e.DTS}
 		}

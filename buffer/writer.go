@@ -89,7 +89,8 @@ func (w *Writer) usable() error {
 
 // WritePacket copies one access unit into the buffer. Readers see it after Commit. A decoding time
 // that is not known is taken to be that of the packet before, a presentation time that of decoding. After a pause of all tracks
-// that the running segment can't hold, a new epoch of the same tracks begins at the next random access point.
+// that the running segment can't hold, a new epoch of the same tracks begins at the next random access point. Torn pictures begin
+// none: one that comes right after BeginEpoch is left out.
 //
 // Errors leave the buffer as it was, and the next packet may be written: ErrTooLarge for a payload over a
 // quarter of the data area, ErrTime, ErrTracks, ErrNoEpoch, ErrFinished, ErrClosed.
@@ -117,15 +118,16 @@ func (w *Writer) WritePacket(p *media.Packet) error {
 	if dts > maxTicks || dts < -maxTicks || pts > maxTicks || pts < -maxTicks {
 		return fmt.Errorf("%w: DTS %d, PTS %d", ErrTime, dts, pts)
 	}
-	if w.resumes(p, dts) {
+	torn := w.torn(p)
+	if !torn && w.resumes(p, dts) {
 		w.pending = true
 	}
-	if w.awaiting && !w.pending && w.cutter.timed(p.Track) {
+	if w.pending && torn || w.awaiting && !w.pending && !torn && w.cutter.timed(p.Track) {
 		return nil
 	}
 	if w.pending {
 		w.beginEpoch(dts)
-	} else if w.cutter.timed(p.Track) {
+	} else if w.cutter.timed(p.Track) && !torn { // silence would make the segment's sound longer than the segment
 		if err := w.fillSilence(dts); err != nil {
 			return err
 		}
@@ -135,12 +137,20 @@ func (w *Writer) WritePacket(p *media.Packet) error {
 	}
 	at := place{dts, pts}
 	return w.append(p.Track, at, p.Payload, func() Flags {
+		if torn {
+			return Torn
+		}
 		flags := w.cutter.next(p.Track, at, p.RandomAccess)
 		if p.RandomAccess && p.Gradual {
 			flags |= Gradual
 		}
 		return flags
 	})
+}
+
+// torn reports whether a packet is a picture that must not count for lengths and cuts, see Torn.
+func (w *Writer) torn(p *media.Packet) bool {
+	return p.Torn && !p.RandomAccess && w.tracks[p.Track].Codec.Kind() == media.Video
 }
 
 // append writes an access unit of the running epoch. mark places it in its segment and part.

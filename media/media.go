@@ -126,6 +126,9 @@ type Packet struct {
 	// Gradual says of a random access point that the pictures are right only some time after it: the recovery points of
 	// intra refresh (recovery_frame_cnt above 0 in ITU-T H.264 D.2.8, recovery_poc_cnt in H.265 D.3.8).
 	Gradual bool
+	// Torn says of a picture that it may refer to pictures that were lost on the way to the server. It is no random access
+	// point. Receivers and recorders conceal what is wrong with it; browsers end with an error.
+	Torn bool
 	// Join is the number of the transport stream packet, counted from the first of the input, from where on a receiver
 	// gets the program's tables and then this access unit. Only MPEG-TS inputs tell it, of video.
 	Join    uint64

@@ -153,17 +153,25 @@ func (s *stream) stampedAudio(u *unit, t int64, timed bool, dur int64) error {
 	return s.d.judge(u, timed)
 }
 
-// usable reports whether a decoder can take the unit: it, or one before it, is one to start at, and nothing between them is lost. Decoders of
-// browsers end with an error at a picture whose references are missing. Where no other random access point comes, pictures go on after a while.
+// usable reports whether a decoder can take the unit: it, or one before it, is one to start at. Up to the next random access point, or for
+// Options.VideoWait where none comes, it marks the pictures behind a loss.
 func (s *stream) usable(u *unit) bool {
 	s.lastParams = u.params
 	s.ready = s.ready || u.random
 	u.resumes = s.torn && u.random
 	s.torn = s.torn && !u.random && u.came-s.tornAt < s.d.videoWait
+	u.torn = s.torn
 	if s.ready {
 		s.use()
 	}
-	return s.ready && !s.torn
+	return s.ready
+}
+
+// tear says that a picture, or a part of one, is lost.
+func (s *stream) tear() {
+	if s.kind() == media.Video {
+		s.torn, s.tornAt = true, s.d.now
+	}
 }
 
 // judge lets a unit pass whose time goes on from those before. A jump is held back until a

@@ -59,7 +59,7 @@ func (d *Demuxer) cast(q *queue) (limit int64) {
 			takes = takes && led // a further video begins when it can
 		}
 		s.track, s.waits, s.absent = -1, false, !takes
-		s.begun, s.entry = false, media.NoPTS
+		s.entry = entry{}
 		if !takes {
 			continue
 		}
@@ -146,34 +146,69 @@ func (d *Demuxer) write(u *unit) error {
 		d.stats.UnitErrors++
 		return nil
 	}
-	if u.s.kind() == media.Video && !u.s.decodable(u) {
+	if u.s.kind() == media.Video && !u.s.entry.enters(u) {
 		return nil
 	}
 	d.stats.Units++
-	d.pkt = media.Packet{Track: u.s.track, DTS: u.dts, PTS: u.pts, RandomAccess: u.random, Gradual: u.gradual, Join: u.join, Payload: u.payload}
+	if u.torn {
+		d.stats.TornUnits++
+	}
+	d.pkt = media.Packet{
+		Track: u.s.track, DTS: u.dts, PTS: u.pts, RandomAccess: u.random, Gradual: u.gradual, Torn: u.torn, Join: u.join, Payload: u.payload,
+	}
 	err := d.sink.WritePacket(&d.pkt)
 	d.pkt.Payload = nil
 	return err
 }
 
-// decodable reports whether an epoch has what a picture needs: it begins at a random access point, goes on at one after a loss, and the pictures
-// that follow it in decoding order but are shown before it may need some from before (leading pictures of ITU-T H.265).
-func (s *stream) decodable(u *unit) bool {
-	if u.resumes {
-		s.begun, s.entry = false, media.NoPTS
-	}
+// entryState is how far an epoch is past the picture at which a decoder begins, or goes on after a loss.
+type entryState uint8
+
+// The states and what ends them. Where no picture behind a random access point needs one before it, entered follows at once.
+//
+//	entryWaits    a random access point: entryBegins
+//	entryBegins   a picture that is shown behind it: entered; a random access point behind a loss: entryResumes
+//	entryResumes  a picture that is shown behind it: entered; another random access point behind a loss: entryResumes
+//	entered       a random access point behind a loss: entryResumes
+const (
+	entryWaits entryState = iota
+	entryBegins
+	entryResumes
+	entered
+)
+
+// entry is the place at which a decoder begins or goes on.
+type entry struct {
+	state entryState
+	at    int64 // PTS, when state is not entryWaits
+}
+
+// enters reports whether the running epoch takes a picture: it begins at a random access point. The pictures that follow that in decoding order
+// and are shown before it may refer to some from before (leading pictures of ITU-T H.265), which the epoch does not have; after a loss they are torn.
+func (e *entry) enters(u *unit) bool {
 	switch {
-	case s.begun:
-		return true
-	case s.entry != media.NoPTS && u.pts > s.entry:
-		s.begun = true
-		return true
-	case !u.random:
+	case u.resumes && e.state != entryWaits:
+		e.begin(entryResumes, u)
+	case e.state == entered:
+	case u.random && e.state != entryResumes && (e.state == entryWaits || u.pts <= e.at):
+		e.begin(entryBegins, u)
+	case e.state == entryWaits:
+		return false
+	case u.pts > e.at:
+		e.state = entered
+	case e.state == entryResumes:
+		u.torn = !u.random
+	default:
 		return false
 	}
-	s.entry = u.pts
-	s.begun = u.closed
 	return true
+}
+
+func (e *entry) begin(state entryState, u *unit) {
+	e.state, e.at = state, u.pts
+	if u.closed {
+		e.state = entered
+	}
 }
 
 // endEpoch ends the running epoch, as the clock has jumped.

@@ -3,7 +3,6 @@ package mpegts
 import (
 	"encoding/binary"
 
-	"brume/media"
 	"brume/media/ts"
 )
 
@@ -97,11 +96,12 @@ func (d *Demuxer) packet(p *[ts.PacketSize]byte) error {
 		lost = true
 	}
 	if lost {
-		if err := s.lose(complete); err != nil || head&scrambled != 0 {
-			return err
+		err := s.lose(complete)
+		if s.stream != nil && (missing || head&scrambled != 0) {
+			s.stream.tear()
 		}
-		if missing && s.stream != nil && s.stream.kind() == media.Video {
-			s.stream.torn, s.stream.tornAt = true, d.now
+		if err != nil || head&scrambled != 0 {
+			return err
 		}
 	}
 	if s.section != nil {

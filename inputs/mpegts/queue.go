@@ -23,6 +23,7 @@ type unit struct {
 	random   bool
 	closed   bool          // of random access, and no picture behind it needs one before it
 	resumes  bool          // of random access, behind a loss
+	torn     bool          // see media.Packet
 	gradual  bool          // see media.Packet
 	join     uint64        // see media.Packet
 	came     time.Duration // when its PES arrived

@@ -111,8 +111,7 @@ type stream struct {
 	waits  bool    // units of it wait for another epoch
 	absent bool    // the running epoch did not wait for it any longer
 	lacks  ts.Wait // what the pictures that came lack, where no decoder can begin with one of them
-	begun  bool    // the pictures that the epoch lacks references for are over
-	entry  int64   // PTS of the picture with which the epoch began, NoPTS: not yet
+	entry  entry   // into the running epoch
 
 	lastParams *params // those of the last unit
 
@@ -205,6 +204,9 @@ func (s *stream) takeHead(p []byte) error {
 	}
 	err := s.endPES(nil)
 	s.state = pesIdle
+	if state != pesGood {
+		s.tear()
+	}
 	return err
 }
 
@@ -236,6 +238,7 @@ func (s *stream) takeBody(p []byte) error {
 	if s.parser.pending()+len(p) > maxPES {
 		s.d.stats.Oversized++
 		s.state = pesIdle
+		defer s.tear()
 		return s.parser.lose(true)
 	}
 	if s.left < 0 {

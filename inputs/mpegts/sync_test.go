@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"brume/media"
 	"brume/media/ts"
 )
 
@@ -16,6 +17,18 @@ func (r *recorder) times(track int) (list []int64) {
 	for i := range r.epochs {
 		for _, p := range r.epochs[i].track(track) {
 			list = append(list, p.DTS)
+		}
+	}
+	return list
+}
+
+// torn returns the DTS of the pictures of a track that are said to be torn.
+func (r *recorder) torn(track int) (list []int64) {
+	for i := range r.epochs {
+		for _, p := range r.epochs[i].track(track) {
+			if p.Torn {
+				list = append(list, p.DTS)
+			}
 		}
 	}
 	return list
@@ -46,7 +59,7 @@ func TestSync(t *testing.T) {
 		{"a lonely sync byte before", append(append([]byte{ts.SyncByte}, make([]byte, 300)...), clip...), 0, 301, 0, all},
 		{"two sync bytes before", slices.Concat([]byte{ts.SyncByte}, make([]byte, 187), []byte{ts.SyncByte}, make([]byte, 100), clip), 0, 289, 0, all},
 		{"bytes between packets", slices.Concat(clip[:4*188], []byte{1, 2, 3}, clip[4*188:]), 1, 3, 0, all},
-		{"bytes missing", slices.Concat(clip[:5*188+100], clip[5*188+110:]), 1, 178, 1, all[:2]},
+		{"bytes missing", slices.Concat(clip[:5*188+100], clip[5*188+110:]), 1, 178, 1, slices.Delete(slices.Clone(all), 2, 3)},
 		{"half a packet at the end", clip[:len(clip)-40], 0, 148, 0, all[:7]},
 		{"nothing but zeros", make([]byte, 5000), 0, 5000, 0, nil},
 		{"nothing but sync bytes", bytes.Repeat([]byte{ts.SyncByte}, 5000), 0, 5000 % 188, 0, nil},
@@ -67,9 +80,10 @@ func TestSync(t *testing.T) {
 }
 
 func TestContinuity(t *testing.T) {
-	// Two packets of tables, then two to four for each picture. The pictures between a loss and the next random access point may refer to what is lost.
+	// Two packets of tables, then two to four for each picture. Those between a loss and the next random access point may refer to what is lost.
 	base := func() *crafter { return craft().tables(0, onlyVideo...).gop(90000, 4).gop(104400, 2) }
-	all, torn := steps(90000, 6, 3600), []int64{90000, 104400, 108000}
+	all := steps(90000, 6, 3600)
+	withoutSecond, torn := slices.Delete(slices.Clone(all), 1, 2), []int64{97200, 100800}
 	repeat := func(n, times int) []byte {
 		b := base().buf
 		p := b[n*188 : (n+1)*188]
@@ -81,34 +95,37 @@ func TestContinuity(t *testing.T) {
 		errors uint64
 		units  uint64 // that are dropped
 		times  []int64
+		torn   []int64 // of those
 	}{
-		{"whole", base().buf, 0, 0, all},
-		{"a packet twice", repeat(3, 1), 0, 0, all},
-		{"the first packet of a PES twice", repeat(4, 1), 0, 0, all},
-		{"a packet three times", repeat(5, 2), 1, 0, all},
-		{"the inside of the second picture missing", base().cut(5).buf, 1, 1, torn},
-		{"the beginning of the second picture missing", base().cut(4).buf, 1, 0, torn},
-		{"a table missing", craft().tables(0, onlyVideo...).tables(0, onlyVideo...).gop(90000, 4).gop(104400, 2).cut(1).buf, 0, 0, all},
+		{"whole", base().buf, 0, 0, all, nil},
+		{"a packet twice", repeat(3, 1), 0, 0, all, nil},
+		{"the first packet of a PES twice", repeat(4, 1), 0, 0, all, nil},
+		{"a packet three times", repeat(5, 2), 1, 0, all, nil},
+		{"the inside of the second picture missing", base().cut(5).buf, 1, 1, withoutSecond, torn},
+		{"the beginning of the second picture missing", base().cut(4).buf, 1, 0, withoutSecond, torn},
+		{"a table missing", craft().tables(0, onlyVideo...).tables(0, onlyVideo...).gop(90000, 4).gop(104400, 2).cut(1).buf, 0, 0, all, nil},
 		{"fifteen packets missing, so that the counter stays", func() []byte {
 			c := craft().tables(0, onlyVideo...).video(90000, none, idr(300)).video(93600, none, inter(184*15+60))
 			c.video(97200, none, inter(500)).video(100800, none, inter(500))
 			c.gop(104400, 2)
 			c.buf = slices.Delete(c.buf, 5*188, 20*188)
 			return c.buf
-		}(), 1, 1, torn},
-		{"a keyframe missing", base().cut(10).buf, 1, 0, steps(90000, 4, 3600)},
+		}(), 1, 1, withoutSecond, torn},
+		{"a keyframe missing", base().cut(10).buf, 1, 0, slices.Delete(slices.Clone(all), 4, 5), all[5:]},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r, d := demux(t, c.in, Options{})
 			require.Equal(t, c.times, r.times(0))
+			require.Equal(t, c.torn, r.torn(0))
 			s := d.Stats()
+			require.Equal(t, uint64(len(c.torn)), s.TornUnits)
 			require.Equal(t, c.errors, s.ContinuityErrors)
 			require.Equal(t, c.units, s.UnitErrors)
 		})
 	}
 }
 
-// TestLossWithoutKeyframes: where no random access point comes after a loss, pictures go on all the same.
+// TestLossWithoutKeyframes: where no random access point comes after a loss, pictures count as whole again after a while.
 func TestLossWithoutKeyframes(t *testing.T) {
 	r := &recorder{}
 	d := NewDemuxer(r, Options{VideoWait: time.Second})
@@ -121,10 +138,11 @@ func TestLossWithoutKeyframes(t *testing.T) {
 		c.buf = nil
 	}
 	require.NoError(t, d.Flush())
-	times := r.times(0)
-	require.Equal(t, int64(90000), times[0])
-	require.InDelta(t, 100800+90000, times[1], 9000, "after Options.VideoWait")
-	require.Len(t, times, 1+20)
+	require.Len(t, r.times(0), 3-1+30)
+	torn := r.torn(0)
+	require.Equal(t, int64(97200), torn[0])
+	require.InDelta(t, 100800+90000, torn[len(torn)-1], 9000, "up to Options.VideoWait")
+	require.Len(t, torn, 1+10)
 }
 
 // TestContinuityAtSplice: a jump of the counters where one stream ends and another begins
@@ -155,35 +173,34 @@ func TestDiscontinuityIndicator(t *testing.T) {
 
 func TestDamagedPackets(t *testing.T) {
 	base := func() *crafter { return craft().tables(0, onlyVideo...).gop(90000, 4).gop(104400, 1) }
-	times := []int64{90000, 97200, 100800, 104400} // without the second
-	torn := []int64{90000, 104400}
+	times := []int64{90000, 97200, 100800, 104400} // without the second, to which the third and the fourth may refer
 	for _, c := range []struct {
 		name  string
 		spoil func(p []byte)
 		check func(s ts.Stats) uint64
-		times []int64
 	}{
-		{"transport error", func(p []byte) { p[1] |= 0x80 }, func(s ts.Stats) uint64 { return s.TransportErrors }, torn},
-		{"scrambled", func(p []byte) { p[3] |= 0xC0 }, func(s ts.Stats) uint64 { return s.Scrambled }, times},
-		{"scrambled PES", func(p []byte) { p[10] |= 0x10 }, func(s ts.Stats) uint64 { return s.Scrambled }, times},
-		{"adaptation field over the end", func(p []byte) { p[3] |= 0x20; p[4] = 184 }, func(s ts.Stats) uint64 { return s.TransportErrors }, torn},
-		{"unknown PID", func(p []byte) { p[1], p[2] = 0x0F, 0xFF }, func(s ts.Stats) uint64 { return s.UnknownPackets }, torn},
-		{"null packet", func(p []byte) { p[1], p[2] = 0x1F, 0xFF }, func(s ts.Stats) uint64 { return 1 - s.UnknownPackets }, torn},
-		{"no start code of a PES", func(p []byte) { p[6] = 2 }, func(s ts.Stats) uint64 { return s.PESErrors }, times},
-		{"lying header length", func(p []byte) { p[12] = 1 }, func(s ts.Stats) uint64 { return s.PESErrors }, times},
+		{"transport error", func(p []byte) { p[1] |= 0x80 }, func(s ts.Stats) uint64 { return s.TransportErrors }},
+		{"scrambled", func(p []byte) { p[3] |= 0xC0 }, func(s ts.Stats) uint64 { return s.Scrambled }},
+		{"scrambled PES", func(p []byte) { p[10] |= 0x10 }, func(s ts.Stats) uint64 { return s.Scrambled }},
+		{"adaptation field over the end", func(p []byte) { p[3] |= 0x20; p[4] = 184 }, func(s ts.Stats) uint64 { return s.TransportErrors }},
+		{"unknown PID", func(p []byte) { p[1], p[2] = 0x0F, 0xFF }, func(s ts.Stats) uint64 { return s.UnknownPackets }},
+		{"null packet", func(p []byte) { p[1], p[2] = 0x1F, 0xFF }, func(s ts.Stats) uint64 { return 1 - s.UnknownPackets }},
+		{"no start code of a PES", func(p []byte) { p[6] = 2 }, func(s ts.Stats) uint64 { return s.PESErrors }},
+		{"lying header length", func(p []byte) { p[12] = 1 }, func(s ts.Stats) uint64 { return s.PESErrors }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			in := base()
 			c.spoil(in.buf[4*188 : 5*188])
 			r, d := demux(t, in.buf, Options{})
-			require.Equal(t, c.times, r.times(0))
+			require.Equal(t, times, r.times(0))
+			require.Equal(t, times[1:3], r.torn(0))
 			require.Equal(t, uint64(1), c.check(d.Stats()))
 		})
 	}
 }
 
-// TestLossBeforeOpenGOP loses a packet of each stream of open GOPs: the pictures behind the next random access point that are shown before it need what
-// is left out.
+// TestLossBeforeOpenGOP loses a packet of each stream of open GOPs: the pictures behind the next random access point that are shown before it may
+// refer to what is lost. At the beginning of an epoch they are left out, as they have nothing to refer to.
 func TestLossBeforeOpenGOP(t *testing.T) {
 	for _, name := range []string{"open GOP", "hevc open GOP"} {
 		clip := oracleClip(t, name)
@@ -192,18 +209,19 @@ func TestLossBeforeOpenGOP(t *testing.T) {
 		for clip[at+1]&0x1F != 1 || clip[at+2] != 0 || clip[at+3]&0x10 == 0 { // PID 256, with a payload
 			at += 188
 		}
-		torn, d := demux(t, slices.Delete(slices.Clone(clip), at, at+188), Options{})
+		r, d := demux(t, slices.Delete(slices.Clone(clip), at, at+188), Options{})
 		require.Positive(t, d.Stats().ContinuityErrors)
-		require.Len(t, torn.epochs, 1)
-		list, lead := torn.epochs[0].track(0), 0
-		require.Less(t, len(list), len(whole.epochs[0].track(0)))
-		var entry int64
-		for i, p := range list {
-			if i > 0 && entry == 0 && p.DTS-list[i-1].DTS > 2*(list[1].DTS-list[0].DTS) {
-				require.True(t, p.RandomAccess)
-				entry = p.PTS
-			} else if entry > 0 {
-				require.Greater(t, p.PTS, entry, "%s: picture %d", name, i)
+		require.Len(t, r.epochs, 1)
+		list := r.epochs[0].track(0)
+		require.Len(t, list, len(whole.epochs[0].track(0))-1, "%s: all but the picture that has lost a part", name)
+		first := slices.IndexFunc(list, func(p media.Packet) bool { return p.Torn })
+		require.Positive(t, first, name)
+		next := first + slices.IndexFunc(list[first:], func(p media.Packet) bool { return p.RandomAccess })
+		lead := 0
+		for i, p := range list[first:] {
+			torn := first+i < next || p.PTS < list[next].PTS
+			require.Equal(t, torn, p.Torn, "%s: picture %d", name, first+i)
+			if torn && first+i > next {
 				lead++
 			}
 		}

@@ -20,5 +20,6 @@ type Stats struct {
 	Discontinuities  uint64 `json:"discontinuities"`   // jumps of the clock
 	Epochs           uint64 `json:"epochs"`            // epochs begun
 	Units            uint64 `json:"units"`             // access units given on
+	TornUnits        uint64 `json:"torn_units"`        // of those, pictures that may refer to lost ones
 	IgnoredTracks    uint64 `json:"ignored_tracks"`    // PIDs of the last PMT whose codec is not understood
 }

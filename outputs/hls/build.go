@@ -53,7 +53,7 @@ func (b *builder) fragment(dst []byte, g *segment, l *lane, p *part) ([]byte, er
 		if e.Part != p.number {
 			return dst, errChanged
 		}
-		if e.Track != l.track {
+		if e.Track != l.track || e.Has(buffer.Torn) {
 			continue
 		}
 		if size += int64(e.Length); size > b.limit {
@@ -104,7 +104,7 @@ func (b *builder) transportStream(dst []byte, g *segment, write func([]byte) err
 		if err != nil {
 			return dst, err
 		}
-		if g.epoch.tracks[e.Track].Codec.Kind() == media.Multiplex {
+		if g.epoch.tracks[e.Track].Codec.Kind() == media.Multiplex || e.Has(buffer.Torn) {
 			continue
 		}
 		if size += int64(e.Length); size > b.limit {

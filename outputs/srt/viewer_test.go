@@ -29,6 +29,7 @@ type stream struct {
 	dts     int64
 	filler  int // bytes added to each frame
 	rawSent int // packets of the transport stream as it came
+	torn    bool
 }
 
 const ticks = 3000 // 30 frames a second
@@ -66,7 +67,7 @@ func (s *stream) write(n int) {
 		}
 		nal = append(nal, bytes.Repeat([]byte{0x55}, s.filler)...)
 		unit := append([]byte{byte(len(nal) >> 24), byte(len(nal) >> 16), byte(len(nal) >> 8), byte(len(nal))}, nal...)
-		require.NoError(s.t, s.w.WritePacket(&media.Packet{Track: 0, DTS: s.dts, PTS: s.dts, RandomAccess: random, Payload: unit}))
+		require.NoError(s.t, s.w.WritePacket(&media.Packet{Track: 0, DTS: s.dts, PTS: s.dts, RandomAccess: random, Torn: s.torn, Payload: unit}))
 		require.NoError(s.t, s.w.WritePacket(&media.Packet{Track: 1, DTS: s.dts, PTS: s.dts, RandomAccess: true, Payload: []byte("sound")}))
 		s.frame++
 		s.dts += ticks
@@ -428,4 +429,16 @@ func TestLead(t *testing.T) {
 			require.Equal(t, c.want, leadOf(all))
 		})
 	}
+}
+
+// TestTorn: viewers get the pictures behind a loss, too.
+func TestTorn(t *testing.T) {
+	s := newStream(t, 0)
+	s.begin(tracks)
+	s.write(31)
+	s.torn = true
+	s.write(20)
+	r := view(s, &peer{room: -1})
+	r.waitFor(50)
+	requireRun(t, r.frames(t), 30, 50)
 }
