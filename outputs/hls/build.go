@@ -64,22 +64,26 @@ func (b *builder) fragment(dst []byte, g *segment, l *lane, p *part) ([]byte, er
 	if len(b.entries) == 0 {
 		return dst, errChanged
 	}
+	at := p.start
 	for i := range b.entries {
-		e := &b.entries[i]
-		next := p.stop
+		e, next := &b.entries[i], p.stop
 		if i+1 < len(b.entries) {
 			next = b.entries[i+1].DTS
+			if l.lead {
+				next = max(next, at+1) // as the model has it
+			}
 		}
 		b.samples = append(b.samples, fmp4.Sample{
-			Duration:     uint32(min(max(next-e.DTS, 0), math.MaxInt32)),
-			CTO:          int32(min(max(e.PTS-e.DTS, math.MinInt32), math.MaxInt32)),
+			Duration:     uint32(min(max(next-at, 0), math.MaxInt32)),
+			CTO:          int32(min(max(shown(e, at)-at, math.MinInt32), math.MaxInt32)),
 			RandomAccess: e.Independent(),
 		})
+		at = next
 	}
 	f := fmp4.Fragment{
 		// Grows from part to part, whoever counts: 255 parts and 16 million segments go by before it wraps.
 		Sequence: uint32(g.number)<<8 | min(p.number, 0xff),
-		BaseTime: uint64(max(b.entries[0].DTS, 0)),
+		BaseTime: uint64(max(p.start, 0)),
 		Samples:  b.samples,
 	}
 	dst, err := fmp4.Append(dst, &g.epoch.tracks[l.track], &f, func(i int, dst []byte) ([]byte, error) {

@@ -3,8 +3,10 @@ package hls
 import (
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
+	"github.com/Eyevinn/mp4ff/mp4"
 	"github.com/stretchr/testify/require"
 
 	"brume/buffer"
@@ -117,6 +119,58 @@ func TestScatteredLoss(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestPicturesBehindTheMark has pictures that come late, when the sound has ended the segment that they were due in: they begin with the
+// segment that they come in, no picture lasts into the next, and none is shown before it is decoded.
+func TestPicturesBehindTheMark(t *testing.T) {
+	const second = media.ClockRate
+	f := newFeed(t, buffer.Options{})
+	f.begin(videoTrack, aacTrack)
+	next := int64(0)
+	show := func(random bool, at, when int64) {
+		for ; next < when; next += 1920 {
+			f.packet(media.Packet{Track: 1, DTS: next, PTS: next, RandomAccess: true, Payload: make([]byte, 200)}, 0)
+		}
+		p := video(1)
+		p.DTS, p.PTS, p.RandomAccess = at, at+3000, random
+		f.packet(p, 0)
+	}
+	for n := range int64(10) {
+		if n != 4 {
+			show(true, n*second, n*second)
+			continue
+		}
+		late := n*second + 7*second/10
+		show(true, n*second, late)
+		for i := range int64(7) { // some before the mark, which is at 4.48 s, and some behind it
+			show(false, n*second+(i+1)*9000, late+i*1000)
+		}
+	}
+	s := f.stream(Options{})
+	n := s.current()
+	requireNoFault(t, s)
+	checkTimes(t, n)
+	end, pictures := int64(0), 0
+	for _, g := range n.segments {
+		file, err := mp4.DecodeFile(strings.NewReader(fetch(t, s, fmt.Sprintf("v0/seg-%d-%d.m4s", g.epoch.id, g.number))))
+		require.NoError(t, err)
+		require.Equal(t, g.start, g.spans[0].start)
+		for _, fragment := range file.Segments[0].Fragments {
+			at := int64(fragment.Moof.Traf.Tfdt.BaseMediaDecodeTime())
+			require.Equal(t, end, at, "segment %d", g.number)
+			for _, x := range fragment.Moof.Traf.Trun.Samples {
+				require.Positive(t, x.Dur)
+				require.GreaterOrEqual(t, x.CompositionTimeOffset, int32(0))
+				at += int64(x.Dur)
+				pictures++
+			}
+			end = at
+		}
+		require.Equal(t, g.start+g.length, end)
+		require.InDelta(t, testStart.UnixNano()+int64(media.Duration(g.start)), g.spans[0].wall, 1e8, "segment %d", g.number)
+	}
+	require.Equal(t, 16, pictures)
 }
 
 // TestLatePicture ends an epoch with the picture that was the last for a while: it comes when the next one does. The segment lasts as long

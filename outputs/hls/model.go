@@ -101,30 +101,6 @@ func (l *lane) nominal() int64 {
 	}
 }
 
-// part is a complete part of a segment in one rendition: a fragment.
-type part struct {
-	number      uint32
-	first, end  uint64 // sequence numbers: first <= seq < end, of all tracks
-	start, stop int64  // decoding time of the first sample, and where the last one ends; ticks
-	independent bool   // begins with a random access point
-}
-
-// span is how a rendition lies in a segment.
-type span struct {
-	parts       []part // complete ones that have samples. Only appended to
-	samples     int
-	bytes       int64
-	start, stop int64 // of the segment so far, as in part
-	wall        int64 // wall clock of the first sample's presentation, Unix nanoseconds; where there is none, of when it would be
-	independent bool
-
-	open     part // the running part, while has
-	has      bool
-	held     bool  // another track's packet began the next part, and open lasts until the next sample comes
-	last     int64 // decoding time of the last sample
-	previous int64 // duration of the sample before it, 0 when not known
-}
-
 // segment is one media segment in all renditions.
 type segment struct {
 	number        uint64
@@ -368,72 +344,8 @@ func (s *segment) add(e *buffer.Entry) {
 	}
 	for i := range s.spans {
 		if s.epoch.lanes[i].track == e.Track {
-			s.spans[i].add(e, s)
+			s.spans[i].add(e, s, s.epoch.lanes[i].lead)
 			return
 		}
 	}
-}
-
-func (p *span) add(e *buffer.Entry, s *segment) {
-	independent := e.Independent()
-	if p.samples == 0 {
-		p.start, p.wall, p.independent = e.DTS, presented(e), independent
-	} else if d := e.DTS - p.last; d > 0 {
-		p.previous = d
-	}
-	if p.held {
-		p.closePart(e.DTS)
-	}
-	if !p.has {
-		p.has = true
-		p.open = part{number: s.part, first: s.partFirst, start: e.DTS, independent: independent}
-	}
-	p.samples++
-	p.bytes += int64(e.Length)
-	p.last = e.DTS
-}
-
-// endPart completes the running part before an entry, in the renditions that have samples in it. Where that is another track's, the part of the
-// lead track goes on until its next sample comes or the segment ends, so that its timeline has neither hole nor overlap whatever was lost.
-func (s *segment) endPart(next *buffer.Entry) {
-	for i := range s.spans {
-		p, l := &s.spans[i], &s.epoch.lanes[i]
-		if !p.has {
-			continue
-		}
-		if !p.held {
-			p.open.end = next.Seq
-		}
-		if p.held = l.waits(next, s); !p.held {
-			p.closePart(max(p.last, p.open.start) + l.lastDuration(next, s, p))
-		}
-	}
-}
-
-// closePart completes the running part at a decoding time.
-func (p *span) closePart(stop int64) {
-	p.has, p.held = false, false
-	p.open.stop, p.stop = stop, stop
-	p.parts = append(p.parts, p.open)
-}
-
-// waits reports whether only the next sample of the lead track can tell how long the last one lasts: a mark within the segment is another
-// track's.
-func (l *lane) waits(mark *buffer.Entry, s *segment) bool {
-	return l.lead && s.continues(mark) && !mark.Has(buffer.SegmentStart) && mark.Track != l.track
-}
-
-// lastDuration is how long the last sample before a mark lasts, in ticks. One of the lead track lasts until the mark, where that
-// belongs to the same epoch: the next one sits there, or else the track is silent and the picture stays. A frame of other audio lasts what
-// its codec says. Nothing but the segment and the mark counts, so that the result is the same whenever it is asked for.
-func (l *lane) lastDuration(next *buffer.Entry, s *segment, p *span) int64 {
-	d := l.unfollowed(p.previous)
-	if l.lead && s.continues(next) {
-		if until := next.DTS - p.last; next.Track == l.track && until > 0 {
-			d = until
-		} else {
-			d = max(d, until)
-		}
-	}
-	return min(d, math.MaxInt32)
 }

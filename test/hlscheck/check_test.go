@@ -148,6 +148,7 @@ func TestBoxes(t *testing.T) {
 	}{
 		{"good", segmentOf(0, true, 500, 500), segmentOf(1000, true, 500, 500), nil},
 		{"hole", segmentOf(0, true, 40, 960), segmentOf(3000, true, 40, 960), []string{"extinf", "hole", "drift"}},
+		{"overlap", segmentOf(0, true, 500, 520), segmentOf(1000, true, 500, 500), []string{"overlap"}},
 		{"not independent", segmentOf(0, true, 500, 500), segmentOf(1000, false, 500, 500), []string{"independent", "independent"}},
 		{"damaged", []byte{0, 0, 0, 4}, segmentOf(1000, true, 500, 500), []string{"boxes"}},
 	} {
@@ -162,6 +163,21 @@ func TestBoxes(t *testing.T) {
 			k.Segment("v0", 8, c.second)
 			require.Equal(t, c.rules, rules(k))
 		})
+	}
+}
+
+// TestOverlap has a picture that comes late, behind a segment that sound has ended: it may begin late, but not before that segment's end.
+func TestOverlap(t *testing.T) {
+	mdhd := box("mdhd", 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3, 232, 0, 0, 0, 0)
+	late := strings.Replace(strings.ReplaceAll(good, "#EXT-X-PART:", "#IGNORED:"), "#EXTINF:1.00000,\nseg-1-7", "#EXTINF:1.48000,\nseg-1-7", 1)
+	for second, want := range map[uint64][]string{1480: nil, 1700: nil, 1000: {"overlap"}} {
+		k := New()
+		k.Multivariant("", "#EXTM3U\nv0/index.m3u8\n")
+		k.Playlist("v0", late)
+		k.Init("v0", "init-1.mp4", box("moov", box("trak", box("mdia", mdhd...)...)...))
+		k.Segment("v0", 7, segmentOf(0, true, 1480))
+		k.Segment("v0", 8, segmentOf(second, true, 2000-uint32(second)))
+		require.Equal(t, want, rules(k))
 	}
 }
 

@@ -229,11 +229,15 @@ func (c *Checker) checkTimes(r *rendition, number uint64) {
 	if m.Samples == 0 || !ok || !known || next.Discontinuity != g.Discontinuity || next.Map != g.Map {
 		return
 	}
+	lasts := m.until(after.Start)
+	if c.leads(r) && m.Duration > lasts+rounding {
+		c.fault(r, "overlap", "the samples of segment %d have %.5f s, and the next segment begins after %.5f s", number, m.Duration, lasts)
+		return
+	}
 	if r.opensLate(number) || r.opensLate(number+1) {
 		return
 	}
 	frame := max(m.Longest, after.Longest)
-	lasts := m.until(after.Start)
 	if c.leads(r) && math.Abs(lasts-g.Duration) > frame+rounding {
 		c.fault(r, "extinf", "EXTINF of segment %d is %.5f and its media last %.5f, a frame %.5f", number, g.Duration, lasts, frame)
 	}
