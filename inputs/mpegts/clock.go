@@ -69,6 +69,14 @@ func (c *clock) unwrap(t int64) int64 {
 	return c.ref + ts.Distance(t, c.ref)
 }
 
+// reached is ref, NoPTS before the first time.
+func (c *clock) reached() int64 {
+	if !c.haveRef {
+		return media.NoPTS
+	}
+	return c.ref
+}
+
 // tickPCR takes a program_clock_reference_base (ISO/IEC 13818-1 2.4.3.5). It does not
 // decide on a jump, but vouches for one that timestamps make.
 func (c *clock) tickPCR(pcr int64, now time.Duration) {

@@ -170,6 +170,52 @@ func TestSlowPictureComesAtOnce(t *testing.T) {
 	}
 }
 
+// TestSlowPictureInBursts has a picture a second among sound, and what belongs to a second comes at once: each picture comes before the sound
+// that it belongs to is over, also where its last packet is full. One whose packets other sound comes between is not cut.
+func TestSlowPictureInBursts(t *testing.T) {
+	const start, step, tick = 1000000, media.ClockRate, media.ClockRate / 50
+	size := len(pesBytes(ts.StreamIDVideo, start, none, false, idr(0)))
+	for _, c := range []struct {
+		name  string
+		bytes int
+		late  int64 // in ticks of media time
+	}{
+		{"stuffed", 4*184 - size - 50, 6 * tick},
+		{"full", 4*184 - size, 16 * tick},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := &recorder{}
+			d := NewDemuxer(r, Options{})
+			in := craft().tables(0, withAudio...).audio(pidAudio, start-3*1920, aac(3))
+			for n := range int64(6) {
+				pes := pesBytes(ts.StreamIDVideo, start+n*step, none, false, idr(c.bytes))
+				in.packet(pidVideo, true, nil, pes[:184])
+				for at := int64(0); at < 10*tick; at += tick {
+					in.audio(pidAudio, start+n*step+at, aac(1))
+				}
+				in.packet(pidVideo, false, nil, pes[184:368]).packet(pidVideo, false, nil, pes[368:552]).packet(pidVideo, false, nil, pes[552:])
+				for at := int64(10 * tick); at < step; at += tick {
+					in.audio(pidAudio, start+n*step+at, aac(1))
+				}
+				d.SetTime(media.Duration(n * step))
+				writeAll(t, d, in)
+			}
+			require.NoError(t, d.Flush())
+			require.Equal(t, steps(start, 6, step), r.times(0))
+			require.Zero(t, d.Stats().UnitErrors)
+			sound := int64(0)
+			for _, p := range r.epochs[0].Packets {
+				if p.Track == 1 {
+					sound = p.DTS
+					continue
+				}
+				require.Len(t, p.Payload, len(r.packets(0)[0].Payload))
+				require.LessOrEqual(t, sound-p.DTS, 10*tick+c.late)
+			}
+		})
+	}
+}
+
 // TestSlowReorder: slides with B-pictures are shown many seconds after they are decoded.
 func TestSlowReorder(t *testing.T) {
 	const step = 8 * media.ClockRate

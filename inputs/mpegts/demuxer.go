@@ -86,10 +86,8 @@ func (d *Demuxer) Write(b []byte) error {
 	if err := d.tick(); err != nil {
 		return err
 	}
-	for _, s := range d.streams {
-		if err := s.rest(); err != nil {
-			return err
-		}
+	if err := d.rest(); err != nil {
+		return err
 	}
 	if d.kept > 0 {
 		old := d.kept
@@ -109,6 +107,16 @@ func (d *Demuxer) Write(b []byte) error {
 		return err
 	}
 	d.kept = copy(d.carry[:], b[used:])
+	return nil
+}
+
+// rest gives on pictures that nothing follows for now.
+func (d *Demuxer) rest() error {
+	for _, s := range d.streams {
+		if err := s.rest(); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

@@ -110,10 +110,16 @@ func (d *Demuxer) packet(p *[ts.PacketSize]byte) error {
 		}
 		return s.section.Take(p[at:], start)
 	}
-	if s.stream != nil {
-		return s.stream.take(p[at:], start)
+	if s.stream == nil {
+		return nil
 	}
-	return nil
+	ref := d.reached()
+	err := s.stream.take(p[at:], start)
+	s.stream.ref = d.reached()
+	if err != nil || s.stream.ref == ref {
+		return err
+	}
+	return d.rest()
 }
 
 // tableBegins notes where a receiver can begin: with a PAT that a PMT follows.

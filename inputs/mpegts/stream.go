@@ -48,9 +48,13 @@ const (
 	pesTaken // its end was not told, but taken from what came of it
 )
 
-// silentAfter is for how long nothing comes of a PES whose length is not told until it counts as over, if its last packet was stuffed: a
-// picture that the next follows only seconds later must not wait for it.
-const silentAfter = 100 * time.Millisecond
+// A picture that the next follows only seconds later must not wait for it. So a PES whose length is not told counts as over when nothing has come
+// of it for silentAfter, by arrival or by the times of other tracks, if its last packet was stuffed. Where that was full, as may happen, the
+// other tracks have to be longAfter behind its decoding time too: by then all of it has come (ISO/IEC 13818-1 2.4.2).
+const (
+	silentAfter = 100 * time.Millisecond
+	longAfter   = 300 * time.Millisecond
+)
 
 // The ways in which a PES ends.
 const (
@@ -95,7 +99,8 @@ type stream struct {
 	state int
 	head  []byte        // of a PES header that is not whole yet
 	left  int           // bytes of payload still to come, -1: up to the next PES
-	heard time.Duration // when payload came last
+	heard time.Duration // when payload came last, by arrival
+	ref   int64         // and in media time: clock.ref behind that, NoPTS: not known
 	fills bool          // it stuffs packets within a PES
 
 	timing
@@ -164,12 +169,29 @@ func (s *stream) take(p []byte, start bool) error {
 
 // rest gives on the picture at hand if it seems to be whole and nothing follows it for now.
 func (s *stream) rest() error {
-	whole := s.state == pesBody && s.left < 0 && s.slot.stuffed && !s.fills && s.kind() == media.Video
-	if !whole || s.d.now-s.heard < silentAfter {
+	v, ok := s.parser.(*video)
+	if !ok || s.state != pesBody || s.left >= 0 || s.fills {
+		return nil
+	}
+	passed := s.passed(s.ref)
+	over := s.slot.stuffed && max(passed, s.d.now-s.heard) >= silentAfter
+	if passed >= longAfter && len(v.marks) > 0 && v.marks[len(v.marks)-1].valid {
+		over = over || s.passed(s.d.unwrap(v.marks[len(v.marks)-1].dts)) >= longAfter
+	}
+	if !over {
 		return nil
 	}
 	s.state = pesTaken
 	return s.parser.end(endLength)
+}
+
+// passed is by how much the times of the program have gone on since one of them; 0 where that is not known or they have jumped.
+func (s *stream) passed(since int64) time.Duration {
+	passed := s.d.ref - since
+	if since == media.NoPTS || passed > maxGap {
+		return 0
+	}
+	return media.Duration(passed)
 }
 
 // takeHead reads the PES header, which may be spread over packets.
