@@ -27,7 +27,7 @@ func appendTable(dst []byte, tracks []media.Track) ([]byte, error) {
 			return nil, fmt.Errorf("%w: configuration of %d bytes", ErrTracks, len(t.Config))
 		}
 		language := t.Language
-		if !validLanguage(language) {
+		if !media.IsLanguage(language) {
 			language = ""
 		}
 		role := t.Role
@@ -93,7 +93,7 @@ func parseTable(b []byte) ([]media.Track, error) {
 		if config := take(size); size > 0 {
 			t.Config = config
 		}
-		if bad || size > media.MaxConfigSize || !validCodec(string(t.Codec)) || !validLanguage(t.Language) || !t.Role.Known() ||
+		if bad || size > media.MaxConfigSize || !validCodec(string(t.Codec)) || !media.IsLanguage(t.Language) || !t.Role.Known() ||
 			len(t.DolbyVision) != 0 && len(t.DolbyVision) != media.DolbyVisionSize {
 			return nil, fmt.Errorf("%w: track %d", ErrCorrupt, i)
 		}
@@ -110,19 +110,6 @@ func validCodec(s string) bool {
 	}
 	for i := range len(s) {
 		if c := s[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '_' {
-			return false
-		}
-	}
-	return true
-}
-
-// validLanguage lets through what may stand in a playlist: nothing, or three letters.
-func validLanguage(s string) bool {
-	if len(s) != 0 && len(s) != 3 {
-		return false
-	}
-	for i := range len(s) {
-		if c := s[i] | 0x20; c < 'a' || c > 'z' {
 			return false
 		}
 	}

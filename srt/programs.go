@@ -3,9 +3,9 @@ package srt
 import (
 	"slices"
 	"strconv"
-	"strings"
 	"unicode/utf8"
 
+	"brume/media"
 	"brume/media/ts"
 )
 
@@ -57,13 +57,8 @@ type LeftOut struct {
 // Bound makes what a process said fit: no more entries than an honest one sends, and only words that are known.
 func (l *LeftOut) Bound() {
 	l.List = slices.DeleteFunc(l.List[:min(len(l.List), ts.MaxLeftOut)], func(e ts.LeftOut) bool {
-		return e.PID >= ts.PIDs || !ts.IsElementName(e.Type) || !e.Reason.Known() || !isLanguage(e.Language)
+		return e.PID >= ts.PIDs || !ts.IsElementName(e.Type) || !e.Reason.Known() || !media.IsLanguage(e.Language)
 	})
-}
-
-// isLanguage reports whether s has the form of what ts.Descriptors.Language returns.
-func isLanguage(s string) bool {
-	return s == "" || len(s) == 3 && !strings.ContainsFunc(s, func(r rune) bool { return r < 'a' || r > 'z' })
 }
 
 // Program is a program of a transport stream.

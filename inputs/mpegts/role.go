@@ -10,7 +10,7 @@ import (
 // 2.6.19).
 func audioRole(d ts.Descriptors) (role media.Role, language string) {
 	language = d.Language()
-	if local(language) {
+	if media.IsLocalLanguage(language) {
 		language = ""
 	}
 	for tag, b := range d.All() {
@@ -18,7 +18,7 @@ func audioRole(d ts.Descriptors) (role media.Role, language string) {
 			continue
 		}
 		if b[1]&1 != 0 {
-			if l := ts.LanguageCode(b[2:]); l != "" && !local(l) {
+			if l := media.LanguageCode(b[2:]); l != "" && !media.IsLocalLanguage(l) {
 				language = l
 			}
 		}
@@ -41,10 +41,6 @@ func audioRole(d ts.Descriptors) (role media.Role, language string) {
 	}
 	return role, language
 }
-
-// local reports whether a language is one of ISO 639-2's for local use, which says nothing to others: French broadcasters use
-// qaa and qad.
-func local(language string) bool { return language >= "qaa" && language <= "qtz" }
 
 // supplementaryRole reads mix_type and editorial_classification (ETSI EN 300 468 tables J.3, J.4).
 func supplementaryRole(b byte) media.Role {

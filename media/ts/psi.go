@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"iter"
+
+	"brume/media"
 )
 
 // ErrTable is returned for a section that does not hold what its lengths promise.
@@ -155,24 +157,5 @@ func (d Descriptors) MetadataFormat() uint32 {
 // 2.6.18) in lower case, empty if there is none or it is undetermined.
 func (d Descriptors) Language() string {
 	b, _ := d.Find(DescriptorISO639)
-	return LanguageCode(b)
-}
-
-// LanguageCode returns the ISO 639-2 code in the first three bytes in lower case, empty if there is none or it is undetermined.
-func LanguageCode(b []byte) string {
-	if len(b) < 3 {
-		return ""
-	}
-	var code [3]byte
-	for i := range code {
-		c := b[i] | 0x20
-		if c < 'a' || c > 'z' {
-			return ""
-		}
-		code[i] = c
-	}
-	if code == [3]byte{'u', 'n', 'd'} {
-		return ""
-	}
-	return string(code[:])
+	return media.LanguageCode(b)
 }

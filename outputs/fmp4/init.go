@@ -147,16 +147,12 @@ func (w *boxes) trak(t *media.Track, e *entry) {
 
 // language packs three letters into 15 bits (ISO/IEC 14496-12 8.4.2.3).
 func language(s string) uint16 {
-	if len(s) != 3 {
+	if s == "" || !media.IsLanguage(s) {
 		s = "und"
 	}
 	var v uint16
 	for i := range 3 {
-		c := s[i]
-		if c < 'a' || c > 'z' {
-			return language("und")
-		}
-		v = v<<5 | uint16(c-0x60)
+		v = v<<5 | uint16(s[i]-0x60)
 	}
 	return v
 }

@@ -1,6 +1,6 @@
 package hls
 
-import "strings"
+import "brume/media"
 
 // languages are common ones by their code of ISO 639-2, both T and B: the shortest code, which RFC 5646 2.2.1 asks for, and
 // the name.
@@ -23,20 +23,11 @@ var languages = map[string][2]string{
 // language returns the tag of RFC 5646 for a code of ISO 639-2, and a name for people. Both are empty where the code says nothing.
 // The tag of a code that is not in the table is the code.
 func language(code string) (tag, name string) {
-	code = strings.ToLower(code)
-	if len(code) != 3 {
-		return "", ""
-	}
-	for i := range len(code) {
-		if code[i] < 'a' || code[i] > 'z' {
-			return "", ""
-		}
-	}
 	switch code {
-	case "und", "mis", "mul", "zxx":
+	case "", "und", "mis", "mul", "zxx":
 		return "", ""
 	}
-	if code >= "qaa" && code <= "qtz" { // for local use
+	if !media.IsLanguage(code) || media.IsLocalLanguage(code) {
 		return "", ""
 	}
 	if l, ok := languages[code]; ok {

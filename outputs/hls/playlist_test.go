@@ -298,7 +298,7 @@ func TestProgramDateTime(t *testing.T) {
 }
 
 func TestLanguage(t *testing.T) {
-	for code, want := range map[string][2]string{"ger": {"de", "German"}, "DEU": {"de", "German"}, "und": {}, "": {}, "e": {}, "xyz": {"xyz", "xyz"}, `a"b`: {}} {
+	for code, want := range map[string][2]string{"ger": {"de", "German"}, "qaa": {}, "und": {}, "": {}, "e": {}, "xyz": {"xyz", "xyz"}, `a"b`: {}} {
 		tag, name := language(code)
 		require.Equal(t, want, [2]string{tag, name}, code)
 	}
