@@ -40,7 +40,7 @@ func (w *Writer) beginSilence(dts int64, again bool) {
 		s := silence{from: from, end: dts - maxTicks}
 		if t := &w.tracks[i]; t.Codec == media.AAC {
 			if c, err := media.ParseAudioSpecificConfig(t.Config); err == nil && c.FrameSamples > 0 {
-				s.frame, s.samples, s.rate = media.SilentAAC(t.Config), int64(c.FrameSamples), int64(c.SampleRate)
+				s.frame, s.samples, s.rate = c.SilentFrame(), int64(c.FrameSamples), int64(c.SampleRate)
 			}
 		}
 		w.silences = append(w.silences, s)

@@ -22,6 +22,9 @@ type AudioSpecificConfig struct {
 	Channels     int // of the output; 0 where only a program config element tells
 	FrameSamples int // per frame, at SampleRate
 	Bits         int // length of the configuration, in bits, without the extension that may follow it
+
+	core   int // object type of what SBR and PS are put around
+	layout int // channelConfiguration (ISO/IEC 14496-3 table 1.19)
 }
 
 // ParseAudioSpecificConfig reads a configuration for the object types that share
@@ -111,7 +114,7 @@ func ReadAudioSpecificConfig(b []byte) (c AudioSpecificConfig, err error) {
 	if outRate > rate {
 		c.FrameSamples = c.FrameSamples * outRate / rate
 	}
-	c.SampleRate, c.Bits = outRate, r.Pos
+	c.SampleRate, c.Bits, c.core, c.layout = outRate, r.Pos, core, channels
 	return c, nil
 }
 

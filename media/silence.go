@@ -1,7 +1,5 @@
 package media
 
-import "brume/media/bits"
-
 // Syntactic elements of a raw_data_block (ISO/IEC 14496-3 table 4.85).
 const (
 	elementSingle = 0 // single_channel_element
@@ -21,23 +19,15 @@ var layouts = [8][]uint32{
 	7: {elementSingle, elementPair, elementPair, elementPair, elementLFE},
 }
 
-// SilentAAC makes the raw_data_block of a frame without sound for an AudioSpecificConfig. It returns nil where the core is not AAC LC, or
-// where only a program config element tells the channels.
-func SilentAAC(config []byte) []byte {
-	r := ascReader{bits.Reader{Data: config}}
-	object := r.objectType()
-	r.sampleRate()
-	channels := r.Read(4)
-	if object == 5 || object == 29 { // SBR and PS around the core
-		r.sampleRate()
-		object = r.objectType()
-	}
-	if r.Over() || object != 2 || channels == 0 || int(channels) >= len(layouts) {
+// SilentFrame makes the raw_data_block of a frame without sound. It returns nil where the core is not AAC LC, or where only a program
+// config element tells the channels.
+func (c *AudioSpecificConfig) SilentFrame() []byte {
+	if c.core != 2 || c.layout == 0 || c.layout >= len(layouts) {
 		return nil
 	}
 	var w bitWriter
 	tags := [4]uint32{}
-	for _, element := range layouts[channels] {
+	for _, element := range layouts[c.layout] {
 		w.put(element, 3)
 		w.put(tags[element], 4) // element_instance_tag
 		tags[element]++
