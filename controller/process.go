@@ -140,7 +140,7 @@ func (c *Controller) spawn(r role) (*process, error) {
 	}
 	if r == roleConnection {
 		// Where the machine runs out of memory, one connection ends before the server does.
-		_ = os.WriteFile(procPath(p.PID, "oom_score_adj"), []byte(oomScore), 0)
+		_ = os.WriteFile(guardian.ProcPath(p.PID, "oom_score_adj"), []byte(oomScore), 0)
 	}
 	c.attend(p)
 	lasting, brief := p.files()

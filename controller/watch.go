@@ -1,7 +1,6 @@
 package controller
 
 import (
-	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -179,10 +178,8 @@ func cpuTime(pid int) (time.Duration, bool) {
 // threads is how many a process has: each is a folder, and has a link to the one that holds them.
 func threads(pid int) int {
 	var s unix.Stat_t
-	if err := unix.Stat(procPath(pid, "task"), &s); err != nil {
+	if err := unix.Stat(guardian.ProcPath(pid, "task"), &s); err != nil {
 		return 0
 	}
 	return int(s.Nlink) - 2
 }
-
-func procPath(pid int, name string) string { return "/proc/" + strconv.Itoa(pid) + "/" + name }

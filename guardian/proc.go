@@ -12,7 +12,7 @@ import (
 // Began is when a process was started, in ticks after the machine's start: field 22 of proc_pid_stat(5). No other process has
 // both the same number and the same beginning. 0 means that nobody is there.
 func Began(pid int) uint64 {
-	stat, err := os.ReadFile(procPath(pid, "stat"))
+	stat, err := os.ReadFile(ProcPath(pid, "stat"))
 	if err != nil {
 		return 0
 	}
@@ -61,12 +61,12 @@ func Over(pidfd int, within time.Duration) bool {
 
 // Runnable reports whether any thread of a process runs, waits for a processor or for a disk.
 func Runnable(pid int) bool {
-	tasks, err := os.ReadDir(procPath(pid, "task"))
+	tasks, err := os.ReadDir(ProcPath(pid, "task"))
 	if err != nil {
 		return false
 	}
 	for _, t := range tasks {
-		if s := state(procPath(pid, "task/"+t.Name()+"/stat")); s == 'R' || s == 'D' {
+		if s := state(ProcPath(pid, "task/"+t.Name()+"/stat")); s == 'R' || s == 'D' {
 			return true
 		}
 	}
@@ -74,7 +74,7 @@ func Runnable(pid int) bool {
 }
 
 // State is the letter of proc_pid_stat(5) for what a process does, T for one that a signal has stopped. 0 means that nobody is there.
-func State(pid int) byte { return state(procPath(pid, "stat")) }
+func State(pid int) byte { return state(ProcPath(pid, "stat")) }
 
 func state(path string) byte {
 	b, err := os.ReadFile(path)
@@ -93,4 +93,5 @@ func parseState(stat []byte) byte {
 	return stat[i+2]
 }
 
-func procPath(pid int, name string) string { return "/proc/" + strconv.Itoa(pid) + "/" + name }
+// ProcPath is the path of what proc(5) has under a name of a process.
+func ProcPath(pid int, name string) string { return "/proc/" + strconv.Itoa(pid) + "/" + name }
