@@ -14,6 +14,7 @@ import (
 
 	"brume/api"
 	"brume/control"
+	"brume/place"
 	"brume/srt"
 )
 
@@ -83,7 +84,7 @@ func (c *Controller) newConnection(a asked, d decision) *connection {
 // settle finds out what counts as the place that a caller came from.
 func (conn *connection) settle() {
 	if peer, err := netip.ParseAddrPort(conn.Peer); err == nil && conn.Port != "" {
-		conn.place = srt.Place(peer.Addr())
+		conn.place = place.Of(peer.Addr())
 	}
 }
 

@@ -1,6 +1,9 @@
 package controller
 
-import "brume/srt"
+import (
+	"brume/place"
+	"brume/srt"
+)
 
 // hasRoom holds a caller against the limits. It comes last: a caller that is not admitted anyway is told why.
 func (c *Controller) hasRoom(k *caller, d *decision) {
@@ -12,7 +15,7 @@ func (c *Controller) hasRoom(k *caller, d *decision) {
 		d.refuse(causeConnections, errFiles.Error())
 		return
 	}
-	place := srt.Place(k.peer)
+	from := place.Of(k.peer)
 	var gives *connection // that gives way to this caller
 	if d.role == srt.RolePublish {
 		gives = c.streams[d.stream].holder()
@@ -23,7 +26,7 @@ func (c *Controller) hasRoom(k *caller, d *decision) {
 			continue
 		}
 		all++
-		if conn.place == place {
+		if conn.place == from {
 			here++
 		}
 	}

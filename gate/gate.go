@@ -13,7 +13,7 @@ import (
 	"net/netip"
 	"sync"
 
-	"brume/srt"
+	"brume/place"
 )
 
 // Gate bounds the connections of one server, over any number of listeners. Use New.
@@ -22,7 +22,7 @@ type Gate struct {
 	most       int
 	perAddress int
 	open       int
-	places     map[netip.Prefix]*place
+	places     map[netip.Prefix]*origin
 	idle       list.List // of *conn that serve no whole request, the longest idle first
 	counts     Counts
 }
@@ -35,15 +35,15 @@ type Counts struct {
 	Displaced uint64 // idle ones closed to make room for others
 }
 
-// place is where connections come from: see srt.Place.
-type place struct {
+// origin is where connections come from: see place.Of.
+type origin struct {
 	key  netip.Prefix
 	open int
 	idle list.List // like that of the gate
 }
 
 // New returns a gate for at most this many connections. The count for one address is not bounded yet.
-func New(most int) *Gate { return &Gate{most: most, places: map[netip.Prefix]*place{}} }
+func New(most int) *Gate { return &Gate{most: most, places: map[netip.Prefix]*origin{}} }
 
 // SetPerAddress bounds the connections of one IPv4 address or IPv6 /64; 0 for no bound. Those that are open stay.
 func (g *Gate) SetPerAddress(most int) {
@@ -133,7 +133,7 @@ func (g *Gate) admit(c *conn) (gone *conn, ok bool) {
 	defer g.mu.Unlock()
 	g.counts.Accepted++
 	address, _ := c.RemoteAddr().(*net.TCPAddr)
-	key := srt.Place(address.AddrPort().Addr())
+	key := place.Of(address.AddrPort().Addr())
 	p := g.places[key]
 	switch {
 	case p != nil && g.perAddress > 0 && p.open >= g.perAddress:
@@ -152,11 +152,11 @@ func (g *Gate) admit(c *conn) (gone *conn, ok bool) {
 		g.counts.Refused++
 		return nil, false
 	}
-	if p = g.places[key]; p == nil { // the one that left may have been the last of its place
-		p = &place{key: key}
+	if p = g.places[key]; p == nil { // the one that left may have been the last of its origin
+		p = &origin{key: key}
 		g.places[key] = p
 	}
-	c.place = p
+	c.from = p
 	p.open++
 	g.open++
 	c.rest() // until its first request is there
@@ -174,9 +174,9 @@ func first(l *list.List) *conn {
 // Its fields are the gate's.
 type conn struct {
 	*net.TCPConn
-	gate  *Gate
-	place *place
-	left  bool
+	gate *Gate
+	from *origin
+	left bool
 
 	inAll, inPlace *list.Element // among the idle ones; nil while it serves a request
 }
@@ -193,7 +193,7 @@ func (c *conn) rest() {
 	if c.left || c.inAll != nil {
 		return
 	}
-	c.inAll, c.inPlace = c.gate.idle.PushBack(c), c.place.idle.PushBack(c)
+	c.inAll, c.inPlace = c.gate.idle.PushBack(c), c.from.idle.PushBack(c)
 }
 
 func (c *conn) busy() {
@@ -201,7 +201,7 @@ func (c *conn) busy() {
 		return
 	}
 	c.gate.idle.Remove(c.inAll)
-	c.place.idle.Remove(c.inPlace)
+	c.from.idle.Remove(c.inPlace)
 	c.inAll, c.inPlace = nil, nil
 }
 
@@ -212,7 +212,7 @@ func (c *conn) leave() {
 	c.busy()
 	c.left = true
 	c.gate.open--
-	if c.place.open--; c.place.open == 0 {
-		delete(c.gate.places, c.place.key)
+	if c.from.open--; c.from.open == 0 {
+		delete(c.gate.places, c.from.key)
 	}
 }

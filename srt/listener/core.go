@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"time"
 
+	"brume/place"
 	"brume/srt"
 )
 
@@ -119,7 +120,7 @@ func (c *core) datagram(b []byte, peer, local netip.AddrPort, now time.Time) eve
 		return nothing
 	}
 	// Only addresses that are proven come this far, so that nobody uses up what is another's.
-	net := srt.Place(peer.Addr())
+	net := place.Of(peer.Addr())
 	if !c.rates.take(net, now) {
 		c.stats.TooFast++
 		c.why = "its address calls too often; see limits.handshakes"
@@ -243,7 +244,7 @@ func (c *core) forget(key caller) {
 
 func (c *core) unask(key caller, a *attempt) {
 	delete(c.requests, a.id)
-	net := srt.Place(key.peer.Addr())
+	net := place.Of(key.peer.Addr())
 	if c.pending[net]--; c.pending[net] <= 0 {
 		delete(c.pending, net)
 	}

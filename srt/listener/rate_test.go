@@ -8,15 +8,15 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
-	"brume/srt"
+	"brume/place"
 )
 
 func newRates(perSecond float64) *rates {
 	return &rates{perSecond: perSecond, buckets: map[netip.Prefix]bucket{}}
 }
 
-func place(i int) netip.Prefix {
-	return srt.Place(netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, byte(i >> 16), byte(i >> 8), byte(i)}))
+func network(i int) netip.Prefix {
+	return place.Of(netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, byte(i >> 16), byte(i >> 8), byte(i)}))
 }
 
 // TestRateIsKept has an address come as it likes: over any time it gets one second's worth and the rate, and not less.
@@ -28,9 +28,9 @@ func TestRateIsKept(t *testing.T) {
 		for range rapid.IntRange(1, 300).Draw(t, "callers") {
 			pause := time.Duration(rapid.IntRange(0, 100).Draw(t, "pause")) * time.Millisecond
 			now, passed = now.Add(pause), passed+pause
-			if r.take(place(1), now) {
+			if r.take(network(1), now) {
 				got++
-			} else if b := r.buckets[place(1)]; b.left >= 1 {
+			} else if b := r.buckets[network(1)]; b.left >= 1 {
 				t.Fatalf("refused with %f left", b.left)
 			}
 			if rapid.IntRange(0, 9).Draw(t, "sweep") == 0 {
@@ -48,19 +48,19 @@ func TestTableOfRatesIsBounded(t *testing.T) {
 	r := newRates(2)
 	taken := 0
 	for i := range 3 * maxBuckets {
-		if r.take(place(i), epoch) {
+		if r.take(network(i), epoch) {
 			taken++
 		}
 	}
 	require.Len(t, r.buckets, maxBuckets)
 	require.Equal(t, maxBuckets+2, taken, "who finds no room shares one bucket")
-	require.True(t, r.take(place(0), epoch), "those in the table keep theirs")
-	require.False(t, r.take(place(9*maxBuckets), epoch))
+	require.True(t, r.take(network(0), epoch), "those in the table keep theirs")
+	require.False(t, r.take(network(9*maxBuckets), epoch))
 
 	later := epoch.Add(time.Second)
 	taken = 0
 	for i := range maxBuckets / 4 {
-		if r.take(place(4*maxBuckets+i), later) {
+		if r.take(network(4*maxBuckets+i), later) {
 			taken++
 		}
 	}
@@ -72,7 +72,7 @@ func TestTableOfRatesIsBounded(t *testing.T) {
 
 func TestClockThatGoesBackTakesNothing(t *testing.T) {
 	r := newRates(1)
-	require.True(t, r.take(place(1), epoch))
-	require.False(t, r.take(place(1), epoch.Add(-time.Hour)))
-	require.True(t, r.take(place(1), epoch.Add(time.Hour)))
+	require.True(t, r.take(network(1), epoch))
+	require.False(t, r.take(network(1), epoch.Add(-time.Hour)))
+	require.True(t, r.take(network(1), epoch.Add(time.Hour)))
 }
