@@ -301,6 +301,43 @@ func TestDateRangesBound(t *testing.T) {
 	require.LessOrEqual(t, size, maxSplices)
 }
 
+// TestDateRangeAfterRestart: who begins to read later tells of a break as long as its command is in the buffer, be it in a segment that
+// is not listed because its beginning has left the buffer.
+func TestDateRangeAfterRestart(t *testing.T) {
+	f := newFeed(t, buffer.Options{Window: 30 * time.Second})
+	f.begin(videoTrack, media.Track{Codec: media.SCTE35, PID: 500})
+	early := f.stream(Options{})
+	f.synthetic(0, 75)
+	f.packet(media.Packet{Track: 1, DTS: 75 * 3000, PTS: 75 * 3000, Payload: insert(1, true, 4*second, 60*second, false)}, 0)
+	_, head := f.r.Bounds()
+	command := head - 1
+	listed, unlisted, gone := 0, 0, 0
+	for n := 75; n < 1020; n++ {
+		f.synthetic(n, n+1)
+		if n < 930 || n%5 > 0 {
+			continue
+		}
+		late := f.stream(Options{})
+		playlist := fetch(t, late, "v0/index.m3u8")
+		require.NoError(t, late.Close())
+		early.advance()
+		tail, _ := f.r.Bounds()
+		switch {
+		case tail > command:
+			gone++
+			require.Empty(t, attributesOf(t, playlist))
+			continue
+		case late.snap.Load().segments[0].first < command:
+			listed++
+		default:
+			unlisted++
+		}
+		require.Equal(t, attributesOf(t, fetch(t, early, "v0/index.m3u8")), attributesOf(t, playlist))
+		require.Len(t, attributesOf(t, playlist), 1)
+	}
+	require.True(t, listed > 0 && unlisted > 0 && gone > 0, "%d %d %d", listed, unlisted, gone)
+}
+
 // TestDateRangeInPlaylists has the break of a stream, longer than half of the window, in what players get: whole playlists
 // and delta updates.
 func TestDateRangeInPlaylists(t *testing.T) {

@@ -179,7 +179,7 @@ func (m *model) add(e *buffer.Entry, tracks func(uint64) ([]media.Track, error),
 	switch s := m.running; {
 	case s == nil || e.Has(buffer.SegmentStart):
 		if !e.Has(buffer.SegmentStart) {
-			return nil // joined in the middle of a segment
+			return m.addCommand(e, tracks, payload) // joined in the middle of a segment
 		}
 		if err := m.begin(e, tracks); err != nil {
 			return err
@@ -199,6 +199,19 @@ func (m *model) add(e *buffer.Entry, tracks func(uint64) ([]media.Track, error),
 		m.ranges.add(e, payload)
 	}
 	m.running.add(e)
+	return nil
+}
+
+// addCommand takes what a segment without its beginning has for the date ranges: a break may last for long after that.
+func (m *model) addCommand(e *buffer.Entry, tracks func(uint64) ([]media.Track, error), payload func() ([]byte, error)) error {
+	t, err := tracks(e.Epoch)
+	if err != nil {
+		return err
+	}
+	m.ranges.pass(e.Wall)
+	if e.Track >= 0 && e.Track < len(t) && t[e.Track].Codec == media.SCTE35 && !e.Has(buffer.Torn) {
+		m.ranges.add(e, payload)
+	}
 	return nil
 }
 
