@@ -12,6 +12,7 @@ import (
 	"brume/buffer"
 	"brume/media"
 	"brume/media/scte35"
+	"brume/test/hlscheck"
 )
 
 // atOnce stands for a splice time that is not told.
@@ -347,6 +348,7 @@ func TestDateRangeInPlaylists(t *testing.T) {
 	out, back := insert(1, true, 4*second, 20*second, false), insert(1, false, 70*second, 0, false)
 	start := testStart.Add(4 * time.Second).UTC().Format(timeFormat)
 	var began, listed string
+	k := hlscheck.New()
 	for n := range 3300 {
 		at := int64(n) * 3000
 		switch at {
@@ -357,6 +359,9 @@ func TestDateRangeInPlaylists(t *testing.T) {
 		}
 		f.synthetic(n, n+1)
 		s.advance()
+		if at >= second && at%second == 3000 {
+			k.Playlist("v0", fetch(t, s, "v0/index.m3u8"))
+		}
 		switch at {
 		case 2*second + 3000: // a part has not ended since then
 			began = fetch(t, s, "v0/index.m3u8")
@@ -366,6 +371,7 @@ func TestDateRangeInPlaylists(t *testing.T) {
 			require.Equal(t, attributesOf(t, listed), attributesOf(t, fetch(t, s, "ts/media.m3u8")))
 		}
 	}
+	require.Empty(t, k.Faults)
 	id := fmt.Sprintf(`"scte35-%d-360000-1"`, s.current().epoch.id)
 	require.Equal(t, map[string]map[string]string{id: {
 		"ID": id, "START-DATE": `"` + start + `"`, "PLANNED-DURATION": "20.00000", "SCTE35-OUT": fmt.Sprintf("0x%X", out),

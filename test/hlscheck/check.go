@@ -46,10 +46,11 @@ type Checker struct {
 	seen        map[string]bool // faults
 	kept        map[string]int  // faults of each rendition and rule
 	renditions  map[string]*rendition
-	shared      map[uint64]Segment // what all renditions must say alike of a segment
-	independent map[string]bool    // EXT-X-INDEPENDENT-SEGMENTS of the multivariant playlist of each variant
-	lead        string             // id of the rendition whose marks cut all others: the video, or else the first audio; "" before it is known
-	text        string             // the playlist that is being judged
+	shared      map[uint64]Segment           // what all renditions must say alike of a segment
+	ranges      map[string]map[string]string // what was said of each date range, by its ID
+	independent map[string]bool              // EXT-X-INDEPENDENT-SEGMENTS of the multivariant playlist of each variant
+	lead        string                       // id of the rendition whose marks cut all others: the video, or else the first audio; "" before it is known
+	text        string                       // the playlist that is being judged
 }
 
 // rendition is what is known of one media playlist.
@@ -59,11 +60,12 @@ type rendition struct {
 	latest   *Playlist
 	spliced  bool // there was a discontinuity
 	segments map[uint64]Segment
-	uris     map[string]uint64  // of segments, with their numbers
-	parts    map[string]Part    // all that were ever listed
-	order    map[uint64][]Part  // the parts of each segment as far as they were listed
-	dates    map[uint64]float64 // program date time of each segment, Unix seconds
-	reported Report             // the furthest that another rendition has told
+	uris     map[string]uint64            // of segments, with their numbers
+	parts    map[string]Part              // all that were ever listed
+	order    map[uint64][]Part            // the parts of each segment as far as they were listed
+	dates    map[uint64]float64           // program date time of each segment, Unix seconds
+	ranges   map[string]map[string]string // what it said of each date range, by its ID
+	reported Report                       // the furthest that another rendition has told
 	media    map[uint64]Media
 	longest  float64           // sample in them
 	scales   map[string]uint32 // by the URI of the EXT-X-MAP
@@ -72,7 +74,7 @@ type rendition struct {
 
 // New is a checker that has seen nothing.
 func New() *Checker {
-	return &Checker{seen: map[string]bool{}, kept: map[string]int{}, renditions: map[string]*rendition{}, shared: map[uint64]Segment{}, independent: map[string]bool{}}
+	return &Checker{seen: map[string]bool{}, kept: map[string]int{}, renditions: map[string]*rendition{}, shared: map[uint64]Segment{}, ranges: map[string]map[string]string{}, independent: map[string]bool{}}
 }
 
 // Forget begins anew with a variant: it was not there any more, so its next playlist owes nothing to the last one.
@@ -83,6 +85,7 @@ func (c *Checker) Forget(variant string) {
 		}
 	}
 	clear(c.shared)
+	clear(c.ranges)
 }
 
 func (c *Checker) fault(r *rendition, rule, format string, args ...any) {
@@ -109,7 +112,7 @@ func (c *Checker) rendition(id string) *rendition {
 	if r == nil {
 		r = &rendition{
 			id: id, variant: id[:strings.LastIndexByte(id, '/')+1], segments: map[uint64]Segment{}, uris: map[string]uint64{}, parts: map[string]Part{}, order: map[uint64][]Part{},
-			dates: map[uint64]float64{}, media: map[uint64]Media{}, scales: map[string]uint32{}, reported: Report{Part: -1},
+			dates: map[uint64]float64{}, media: map[uint64]Media{}, scales: map[string]uint32{}, ranges: map[string]map[string]string{}, reported: Report{Part: -1},
 		}
 		c.renditions[id] = r
 	}
@@ -167,6 +170,7 @@ func (c *Checker) Playlist(id, text string) *Playlist {
 	c.checkSegments(r, p)
 	c.checkParts(r, p)
 	c.checkDates(r, p)
+	c.checkRanges(r, p)
 	c.checkAgreement(r, p)
 	c.checkReports(r, p)
 	r.latest = p

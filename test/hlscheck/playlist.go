@@ -22,6 +22,7 @@ type Playlist struct {
 	Running                            Segment   // what follows the last complete segment: its parts, without a URI
 	Hint                               string
 	Reports                            []Report
+	Ranges                             []map[string]string // attributes of each EXT-X-DATERANGE
 	Independent, Ended                 bool
 	discontinuityCount                 uint64
 }
@@ -146,6 +147,8 @@ func (q *parser) tag(tag, value string) {
 		p.Skipped = int(q.number(attributes(value)["SKIPPED-SEGMENTS"]))
 	case "#EXT-X-INDEPENDENT-SEGMENTS":
 		p.Independent = true
+	case "#EXT-X-DATERANGE":
+		p.Ranges = append(p.Ranges, attributes(value))
 	case "#EXT-X-ENDLIST":
 		p.Ended = true
 	default:
