@@ -249,7 +249,7 @@ type Entry struct {
 	Seq           uint64
 	Epoch         uint64
 	Discontinuity uint32
-	Segment       uint64 // media sequence number
+	Segment       uint64 // media sequence number, from 1 on: hls.js (1.7) takes 0 for none, and loads the parts of such a segment again and again
 	Part          uint32 // from 0 within the segment
 	Track         int    // index into Tracks(Epoch), -1 for EpochEnd
 	Flags         Flags

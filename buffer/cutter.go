@@ -24,7 +24,7 @@ func cutterOptionsOf(o Options) cutterOptions {
 
 // life is what outlives an epoch and a writer.
 type life struct {
-	segments       uint64 // begun so far; the running one has number segments-1
+	segments       uint64 // begun so far, and the number of the running one
 	part           uint32 // of the running segment
 	targetDuration int    // seconds, 0 until it is fixed
 	parts          partsMode

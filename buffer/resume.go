@@ -132,7 +132,7 @@ func (w *Writer) restoreEntries() error {
 	w.open = !last.Has(EpochEnd)
 	w.inherited = w.open
 	w.epoch, w.discontinuity, w.lastDTS = last.Epoch, last.Discontinuity, last.DTS
-	w.cutter.segments, w.cutter.part = last.Segment+1, last.Part
+	w.cutter.segments, w.cutter.part = last.Segment, last.Part
 	w.resumeCutter(segmentAt)
 	return nil
 }

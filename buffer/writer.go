@@ -253,7 +253,7 @@ func (w *Writer) room(length int64) (int64, error) {
 // put appends a record for the running segment and part.
 func (w *Writer) put(r record) {
 	r.seq, r.epoch, r.discontinuity = w.head, w.epoch, w.discontinuity
-	r.segment, r.part = w.cutter.segments-1, w.cutter.part
+	r.segment, r.part = w.cutter.segments, w.cutter.part
 	r.wall = min(max(w.clock.at(r.dts), -maxEpoch), maxEpoch-1)
 	*w.m.record(w.head) = r
 	w.lastWall = max(w.lastWall, r.wall)

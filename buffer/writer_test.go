@@ -224,7 +224,7 @@ func TestTimesFarAway(t *testing.T) {
 			w.Commit()
 			entries := checkAll(t, r)
 			require.Len(t, entries, 400)
-			require.Equal(t, uint64(6), entries[399].Segment)
+			require.Equal(t, uint64(7), entries[399].Segment)
 			require.InDelta(t, media.Duration(399*3000), entries[399].Wall-entries[0].Wall, 1e7)
 		})
 	}
@@ -286,7 +286,7 @@ func TestResume(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, e.Has(EpochEnd))
 	require.Equal(t, int64(1000+130*3000), e.DTS)
-	require.Equal(t, uint64(2), e.Segment)
+	require.Equal(t, uint64(3), e.Segment)
 	require.Equal(t, before[129].Part, e.Part)
 	seq++
 
@@ -301,7 +301,7 @@ func TestResume(t *testing.T) {
 	require.Equal(t, before, entries[:130])
 	e = entries[131]
 	require.Equal(t, EpochStart|SegmentStart|PartStart|RandomAccess, e.Flags)
-	require.Equal(t, uint64(3), e.Segment)
+	require.Equal(t, uint64(4), e.Segment)
 	require.Equal(t, uint32(1), e.Discontinuity)
 	require.Equal(t, epochTime.Add(12*time.Second).UnixNano(), e.Wall)
 	require.NoError(t, n.Finish())

@@ -112,24 +112,24 @@ func TestAnswers(t *testing.T) {
 		{name: "init", path: initial, status: 200, want: map[string]string{"Cache-Control": cacheForever}},
 		{name: "init range", path: initial, header: []string{"Range", "bytes=4-7"}, status: 206, body: "ftyp"},
 		{name: "segment in TS", path: fmt.Sprintf("ts/seg-%d-1.ts", epoch), status: 200, want: map[string]string{"Content-Type": "video/mp2t"}},
-		{name: "running segment", path: fmt.Sprintf("v0/seg-%d-3.m4s", epoch), status: 404, want: map[string]string{"Cache-Control": "no-store"}},
-		{name: "running segment in TS", path: fmt.Sprintf("ts/seg-%d-3.ts", epoch), status: 404},
-		{name: "segment to come", path: fmt.Sprintf("v0/seg-%d-4.m4s", epoch), status: 404},
+		{name: "running segment", path: fmt.Sprintf("v0/seg-%d-4.m4s", epoch), status: 404, want: map[string]string{"Cache-Control": "no-store"}},
+		{name: "running segment in TS", path: fmt.Sprintf("ts/seg-%d-4.ts", epoch), status: 404},
+		{name: "segment to come", path: fmt.Sprintf("v0/seg-%d-5.m4s", epoch), status: 404},
 		{name: "other epoch", path: fmt.Sprintf("v0/seg-%d-1.m4s", epoch-1), status: 404},
 		{name: "part that is not", path: fmt.Sprintf("v0/part-%d-1.9.m4s", epoch), status: 404},
-		{name: "part after the next", path: fmt.Sprintf("v0/part-%d-3.2.m4s", epoch), status: 404},
+		{name: "part after the next", path: fmt.Sprintf("v0/part-%d-4.2.m4s", epoch), status: 404},
 		{name: "init of another epoch", path: "v0/init-1.mp4", status: 404},
 		{name: "rendition that is not", path: "a1/index.m3u8", status: 404},
 		{name: "segment without samples", path: fmt.Sprintf("a0/seg-%d-1.m4s", epoch), status: 404},
 		{name: "anything", path: "v0/../../etc/passwd", status: 404},
 		{name: "leading zero", path: fmt.Sprintf("v0/seg-0%d-1.m4s", epoch), status: 404},
 		{name: "post", method: "POST", path: "index.m3u8", status: 405, want: map[string]string{"Allow": "GET, HEAD"}},
-		{name: "far ahead", path: "v0/index.m3u8?_HLS_msn=5", status: 400},
+		{name: "far ahead", path: "v0/index.m3u8?_HLS_msn=6", status: 400},
 		{name: "no number", path: "v0/index.m3u8?_HLS_msn=-1", status: 400},
 		{name: "part alone", path: "v0/index.m3u8?_HLS_part=1", status: 400},
 		{name: "bad part", path: "v0/index.m3u8?_HLS_msn=1&_HLS_part=x", status: 400},
-		{name: "there already", path: "v0/index.m3u8?_HLS_msn=2&_HLS_part=0", status: 200},
-		{name: "running part", path: "v0/index.m3u8?_HLS_msn=2&_HLS_part=1", status: 200},
+		{name: "there already", path: "v0/index.m3u8?_HLS_msn=3&_HLS_part=0", status: 200},
+		{name: "running part", path: "v0/index.m3u8?_HLS_msn=3&_HLS_part=1", status: 200},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -199,29 +199,29 @@ func TestBlockingReload(t *testing.T) {
 	f.begin(videoTrack)
 	f.synthetic(0, 76) // a part is 15 pictures
 	s := f.stream(Options{})
-	require.Contains(t, fetch(t, s, "v0/index.m3u8?_HLS_msn=2&_HLS_part=0"), ".0.m4s")
-	playlist, hint := later(t, s, "v0/index.m3u8?_HLS_msn=2&_HLS_part=1"), later(t, s, fmt.Sprintf("v0/part-%d-2.1.m4s", s.current().epoch.id))
+	require.Contains(t, fetch(t, s, "v0/index.m3u8?_HLS_msn=3&_HLS_part=0"), ".0.m4s")
+	playlist, hint := later(t, s, "v0/index.m3u8?_HLS_msn=3&_HLS_part=1"), later(t, s, fmt.Sprintf("v0/part-%d-3.1.m4s", s.current().epoch.id))
 	f.synthetic(76, 90)
 	time.Sleep(20 * time.Millisecond)
 	require.Empty(t, playlist, "held")
 	require.Empty(t, hint, "held")
 	f.synthetic(90, 91)
-	require.Contains(t, body(t, answered(t, playlist)), "-2.1.m4s")
+	require.Contains(t, body(t, answered(t, playlist)), "-3.1.m4s")
 	require.Equal(t, "moof", body(t, answered(t, hint))[4:8])
 
 	t.Run("without a part, the first one of the segment", func(t *testing.T) {
-		require.Contains(t, body(t, get(t, s, "v0/index.m3u8?_HLS_msn=2")), ".0.m4s")
+		require.Contains(t, body(t, get(t, s, "v0/index.m3u8?_HLS_msn=3")), ".0.m4s")
 	})
 	t.Run("an index behind the last part is the next segment", func(t *testing.T) {
-		c := later(t, s, "v0/index.m3u8?_HLS_msn=2&_HLS_part=9")
+		c := later(t, s, "v0/index.m3u8?_HLS_msn=3&_HLS_part=9")
 		f.synthetic(91, 105)
 		time.Sleep(20 * time.Millisecond)
 		require.Empty(t, c)
 		f.synthetic(105, 106)
-		require.Contains(t, body(t, answered(t, c)), "-3.0.m4s")
+		require.Contains(t, body(t, answered(t, c)), "-4.0.m4s")
 	})
 	t.Run("between two publishers", func(t *testing.T) {
-		c := later(t, s, "v0/index.m3u8?_HLS_msn=4&_HLS_part=2")
+		c := later(t, s, "v0/index.m3u8?_HLS_msn=5&_HLS_part=2")
 		require.NoError(t, f.w.EndEpoch())
 		r := answered(t, c)
 		require.Equal(t, http.StatusOK, r.StatusCode, "the same playlist again")
@@ -229,12 +229,12 @@ func TestBlockingReload(t *testing.T) {
 		require.NotContains(t, text, "PRELOAD-HINT")
 		require.NotContains(t, text, "CAN-BLOCK-RELOAD", "nothing can come")
 		require.Contains(t, text, "PART-HOLD-BACK=1.65", "it never changes")
-		require.Equal(t, text, body(t, get(t, s, "v0/index.m3u8?_HLS_msn=4")), "answered at once")
+		require.Equal(t, text, body(t, get(t, s, "v0/index.m3u8?_HLS_msn=5")), "answered at once")
 	})
 	t.Run("a stream that is over", func(t *testing.T) {
 		require.NoError(t, f.w.Finish())
 		s.advance()
-		text := body(t, get(t, s, "v0/index.m3u8?_HLS_msn=4"))
+		text := body(t, get(t, s, "v0/index.m3u8?_HLS_msn=5"))
 		require.Contains(t, text, "#EXT-X-ENDLIST")
 		require.NotContains(t, text, "PRELOAD-HINT")
 	})
