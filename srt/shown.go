@@ -159,3 +159,38 @@ func hide(b *strings.Builder, s string) {
 		b.WriteString(hidden)
 	}
 }
+
+// RedactStreamID is a stream id without what may be secret in it.
+func RedactStreamID(id string) string {
+	if id == "" {
+		return ""
+	}
+	parsed, err := ParseStreamID(id, SlashRefuse)
+	if err != nil {
+		return hidden // another server's own way to write it
+	}
+	if strings.HasPrefix(id, "#!::") || strings.HasPrefix(id, "%23") {
+		pairs := []string{"r=" + parsed.Name}
+		if parsed.Role == RolePublish {
+			pairs = append(pairs, "m=publish")
+		} else if parsed.Role == RolePlay {
+			pairs = append(pairs, "m=request")
+		}
+		if parsed.User != "" {
+			pairs = append(pairs, "u="+parsed.User)
+		}
+		if parsed.Token != "" || parsed.Password != "" || len(parsed.Keys) > 0 {
+			pairs = append(pairs, hidden)
+		}
+		return "#!::" + strings.Join(pairs, ",")
+	}
+	prefix, _, stated := cutColon(id)
+	shown := parsed.Name
+	if stated {
+		shown = prefix + ":" + shown
+	}
+	if parsed.User != "" || parsed.Password != "" || parsed.Token != "" || len(parsed.Keys) > 0 || strings.ContainsRune(id, '#') {
+		shown += "?" + hidden
+	}
+	return shown
+}

@@ -154,7 +154,7 @@ func FuzzURL(f *testing.F) {
 		if u.Passphrase != "" {
 			require.NotContains(t, strings.Replace(shown, u.Host, "", 1), "passphrase="+u.Passphrase)
 		}
-		again, err := ParseURL(strings.Replace(shown, "passphrase="+stars, "passphrase="+strings.Repeat(stars, 4), 1), "")
+		again, err := ParseURL(strings.Replace(shown, "passphrase="+hidden, "passphrase="+strings.Repeat(hidden, 4), 1), "")
 		require.NoError(t, err, shown)
 		require.Equal(t, u.Mode, again.Mode)
 		require.Equal(t, u.Address(), again.Address())
