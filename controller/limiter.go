@@ -68,3 +68,27 @@ func (l *lines) may() bool {
 	l.budget.left--
 	return true
 }
+
+// budget slows the reading of a process that talks too much, so that it fills its own socket instead of our time.
+type budget struct {
+	perSecond float64
+	left      float64
+	last      time.Time
+}
+
+func newBudget(perSecond float64) *budget {
+	return &budget{perSecond: perSecond, left: perSecond, last: time.Now()}
+}
+
+// spend takes one from the budget and tells how long to wait after it.
+func (b *budget) spend() time.Duration {
+	b.refill()
+	b.left--
+	return time.Duration(max(-b.left, 0) / b.perSecond * float64(time.Second))
+}
+
+func (b *budget) refill() {
+	now := time.Now()
+	b.left = min(b.perSecond, b.left+now.Sub(b.last).Seconds()*b.perSecond)
+	b.last = now
+}
