@@ -193,8 +193,11 @@ func (m *model) add(e *buffer.Entry, tracks func(uint64) ([]media.Track, error),
 	}
 	m.ranges.pass(e.Wall)
 	switch codec := m.running.epoch.tracks[e.Track].Codec; {
-	case codec.Kind() == media.Multiplex, e.Has(buffer.Torn):
-		return nil // the same once more, or what no segment has
+	case codec.Kind() == media.Multiplex:
+		return nil // the same once more
+	case e.Has(buffer.Torn):
+		m.running.date(e)
+		return nil
 	case codec == media.SCTE35:
 		m.ranges.add(e, payload)
 	}

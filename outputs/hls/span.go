@@ -21,7 +21,7 @@ type span struct {
 	samples     int
 	bytes       int64
 	start, stop int64 // of the segment so far, as in part
-	wall        int64 // wall clock of the first sample's presentation, Unix nanoseconds; where there is none, of when it would be
+	wall        int64 // wall clock of when its first picture or frame is shown, Unix nanoseconds; where there is none, of when one would be
 	independent bool
 
 	open     part // the running part, while has
@@ -36,8 +36,9 @@ func (p *span) add(e *buffer.Entry, s *segment, lead bool) {
 	if lead {
 		at = max(at, p.earliest(s))
 	}
+	wall := presented(e) + int64(media.Duration(shown(e, at)-e.PTS))
 	if p.samples == 0 {
-		p.start, p.wall, p.independent = at, presented(e)+int64(media.Duration(shown(e, at)-e.PTS)), independent
+		p.start, p.wall, p.independent = at, wall, independent
 	} else if d := at - p.last; d > 0 {
 		p.previous = d
 	}
@@ -50,7 +51,17 @@ func (p *span) add(e *buffer.Entry, s *segment, lead bool) {
 	}
 	p.samples++
 	p.bytes += int64(e.Length)
-	p.last = at
+	p.last, p.wall = at, min(p.wall, wall) // in an open GOP, some pictures are shown before the one that comes first
+}
+
+// date takes note of a torn picture: the segment's date is that of the first picture that it was to show, so that dates are as far apart as
+// segments are long.
+func (s *segment) date(e *buffer.Entry) {
+	for i := range s.spans {
+		if p := &s.spans[i]; s.epoch.lanes[i].track == e.Track && p.samples > 0 {
+			p.wall = min(p.wall, presented(e))
+		}
+	}
 }
 
 // earliest is when the next sample of the lead track can be decoded: not before the segment, which another track's mark may have begun while the
