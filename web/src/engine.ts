@@ -62,7 +62,11 @@ class HlsEngine implements Engine {
       this.hls.on(event, () => callbacks.changed())
     }
     this.hls.on(Events.MANIFEST_LOADED, (_, data) => (this.known = renditions((data.networkDetails as XMLHttpRequest).responseText)))
-    this.hls.on(Events.LEVEL_UPDATED, (_, { details }) => void this.compare(details))
+    this.hls.on(Events.LEVEL_UPDATED, (_, { details }) => {
+      // Where keyframes are rare, the browser takes all pictures up to the next one away with those that are old.
+      if (details.startTimeOffset !== null) this.hls.config.backBufferLength = Infinity
+      void this.compare(details)
+    })
     this.hls.on(Events.ERROR, (_, data) => {
       if (!data.fatal) return
       if (data.type === ErrorTypes.MEDIA_ERROR && this.mayRecover()) this.hls.recoverMediaError()
