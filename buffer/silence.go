@@ -18,7 +18,7 @@ const (
 	lateFor = 10 * media.ClockRate
 )
 
-// silence fills the holes of an AAC track with silent frames: a player of separate renditions stops where one is missing. Packets
+// silence fills the holes of a track of AAC or MP3 with silent frames: a player of separate renditions stops where one is missing. Packets
 // come in the order of decoding times, so what lies before that of the newest is not coming any more.
 type silence struct {
 	frame         []byte // nil: the track can't be filled
@@ -38,12 +38,22 @@ func (w *Writer) beginSilence(dts int64, again bool) {
 	w.silences = w.silences[:0]
 	for i := range w.tracks {
 		s := silence{from: from, end: dts - maxTicks}
-		if t := &w.tracks[i]; t.Codec == media.AAC {
-			if c, err := media.ParseAudioSpecificConfig(t.Config); err == nil && c.FrameSamples > 0 {
-				s.frame, s.samples, s.rate = c.SilentFrame(), int64(c.FrameSamples), int64(c.SampleRate)
-			}
-		}
+		s.take(&w.tracks[i])
 		w.silences = append(w.silences, s)
+	}
+}
+
+// take makes the frame of a track, where that can be filled.
+func (s *silence) take(t *media.Track) {
+	switch t.Codec {
+	case media.AAC:
+		if c, err := media.ParseAudioSpecificConfig(t.Config); err == nil && c.FrameSamples > 0 {
+			s.frame, s.samples, s.rate = c.SilentFrame(), int64(c.FrameSamples), int64(c.SampleRate)
+		}
+	case media.MP3:
+		if h, ok := media.ParseMPEGAudioHeader(t.Config); ok {
+			s.frame, s.samples, s.rate = media.SilentMP3(t.Config), int64(h.Samples), int64(h.SampleRate)
+		}
 	}
 }
 
@@ -52,7 +62,7 @@ func (s *silence) next() int64 { return s.from + s.ticks(s.count) }
 
 func (s *silence) ticks(frames int64) int64 { return frames * s.samples * media.ClockRate / s.rate }
 
-// fillSilence writes what is missing of AAC tracks before a decoding time. It belongs to the segment and the part that are running: only what
+// fillSilence writes what is missing of such tracks before a decoding time. It belongs to the segment and the part that are running: only what
 // the source sends begins new ones.
 func (w *Writer) fillSilence(dts int64) error {
 	for {

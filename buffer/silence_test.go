@@ -8,6 +8,8 @@ import (
 	"brume/media"
 )
 
+var mp3Track = media.Track{Codec: media.MP3, PID: 258, Config: []byte{0xff, 0xfb, 0x94, 0xc4}} // 48 kHz, mono
+
 var aacTrack = media.Track{Codec: media.AAC, PID: 258, Config: []byte{0x11, 0x90}} // 48 kHz, stereo
 
 // sounded writes 30 s of pictures and sound; heard says at what decoding times sound comes, and how late.
@@ -63,6 +65,9 @@ func TestSilence(t *testing.T) {
 	for i := 1; i < len(all); i++ {
 		require.LessOrEqual(t, all[i-1].DTS-all[i].DTS, int64(3000+1920), "silence lies where it belongs, so segments and parts are cut as always")
 	}
+	// A frame of MP3 has 2160 ticks.
+	_, silent = holes(t, sounded(t, []media.Track{videoTrack, mp3Track}, gap), 1)
+	require.InDelta(t, 4*second/2160, silent, 1)
 	got, silent = holes(t, sounded(t, []media.Track{videoTrack, audioTrack}, gap), 1)
 	require.Len(t, got, 1, "nothing is made up for MP2")
 	require.Zero(t, silent)

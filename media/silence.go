@@ -41,6 +41,23 @@ func (c *AudioSpecificConfig) SilentFrame() []byte {
 	return w.b
 }
 
+// SilentMP3 makes a frame without sound that goes on from one with the given header. It returns nil where the header makes no sense.
+// Behind the header all is zero: main_data_begin, and part2_3_length of each granule, so nothing is decoded (ISO/IEC 11172-3 2.4.1.7).
+func SilentMP3(header []byte) []byte {
+	if len(header) < 4 {
+		return nil
+	}
+	// Without a CRC (protection_bit), and without padding.
+	plain := [4]byte{header[0], header[1] | 1, header[2] &^ 2, header[3]}
+	h, ok := ParseMPEGAudioHeader(plain[:])
+	if !ok || h.Layer != 3 {
+		return nil
+	}
+	frame := make([]byte, h.Size)
+	copy(frame, plain[:])
+	return frame
+}
+
 // bitWriter appends bits, the most significant first. The last byte is filled up with zeros.
 type bitWriter struct {
 	b    []byte

@@ -42,6 +42,7 @@ const (
 	slack        = 10. // seconds that a player on a loaded machine may need on top
 	fastH264     = "-c:v libx264 -preset veryfast -pix_fmt yuv420p -b:v 300k -muxdelay 0 "
 	withAAC      = "-c:a aac -b:a 96k "
+	withMP3      = "-c:a libmp3lame -b:a 96k "
 )
 
 // made is a clip that ffmpeg makes with the arguments behind its inputs.
@@ -53,16 +54,16 @@ func made(name, args string) func(t *testing.T) []byte {
 	}
 }
 
-// gaps takes what lies in gaps of the given lengths out of a clip, 7 s apart and the first at 12 s, of the tracks that which chooses. The clock
+// gaps takes what lies in gaps of the given lengths out of a clip with the given sound, 7 s apart and the first at 12 s, of the tracks that which chooses. The clock
 // of a track that is missing alone goes on.
-func gaps(lengths []float64, which func(pid uint16) bool) func(t *testing.T) []byte {
+func gaps(audio string, lengths []float64, which func(pid uint16) bool) func(t *testing.T) []byte {
 	return func(t *testing.T) []byte {
 		seconds := 30
 		for _, l := range lengths {
 			seconds += int(l + 8)
 		}
-		name := fmt.Sprintf("gaps%d", seconds)
-		whole, err := os.ReadFile(clip(t, name, seconds, fastH264+"-g 30 -bf 2 "+withAAC))
+		name := fmt.Sprintf("gaps%d-%s", seconds, strings.Fields(audio)[1])
+		whole, err := os.ReadFile(clip(t, name, seconds, fastH264+"-g 30 -bf 2 "+audio))
 		require.NoError(t, err)
 		return filter(whole, func(p []byte, at float64) bool {
 			for from, i := 12.0, 0; i < len(lengths); from, i = from+lengths[i]+7, i+1 {
@@ -94,15 +95,16 @@ func onlyVideo(pid uint16) bool { return pid == pidVideo }
 func onlyAudio(pid uint16) bool { return pid == pidVideo+1 }
 
 var trials = []trial{
-	{name: "gaps", media: gaps([]float64{1.5, 2.5, 0.1, 3.4, 4.5}, everything), pause: 4.5},
-	{name: "gaps-video", media: gaps([]float64{1.5, 3.4, 4.5}, onlyVideo), pause: 4.5},
-	{name: "gaps-audio", media: gaps([]float64{1.5, 3.4, 4.5}, onlyAudio), pause: 4.5},
-	{name: "gap10", media: gaps([]float64{10}, everything), pause: 10},
-	{name: "gap30", media: gaps([]float64{30}, everything), pause: 30},
-	{name: "gap10-video", media: gaps([]float64{10}, onlyVideo), pause: 10},
-	{name: "gap30-video", media: gaps([]float64{30}, onlyVideo), pause: 30},
-	{name: "gap10-audio", media: gaps([]float64{10}, onlyAudio), pause: 10},
-	{name: "gap30-audio", media: gaps([]float64{30}, onlyAudio), pause: 30},
+	{name: "gaps", media: gaps(withAAC, []float64{1.5, 2.5, 0.1, 3.4, 4.5}, everything), pause: 4.5},
+	{name: "gaps-video", media: gaps(withAAC, []float64{1.5, 3.4, 4.5}, onlyVideo), pause: 4.5},
+	{name: "gaps-audio", media: gaps(withAAC, []float64{1.5, 3.4, 4.5}, onlyAudio), pause: 4.5},
+	{name: "gap10", media: gaps(withAAC, []float64{10}, everything), pause: 10},
+	{name: "gap30", media: gaps(withAAC, []float64{30}, everything), pause: 30},
+	{name: "gap10-video", media: gaps(withAAC, []float64{10}, onlyVideo), pause: 10},
+	{name: "gap30-video", media: gaps(withAAC, []float64{30}, onlyVideo), pause: 30},
+	{name: "gap10-audio", media: gaps(withAAC, []float64{10}, onlyAudio), pause: 10},
+	{name: "gap10-mp3", media: gaps(withMP3, []float64{10}, onlyAudio), pause: 10},
+	{name: "gap30-audio", media: gaps(withAAC, []float64{30}, onlyAudio), pause: 30},
 	{name: "fps0.5", media: made("fps0.5", "-vf fps=0.5 "+fastH264+"-tune zerolatency -g 1 "+withAAC), still: 2},
 	{name: "fps0.2", media: made("fps0.2", "-map 0:v -vf fps=0.2 "+fastH264+"-tune zerolatency -g 1"), still: 5},
 	{name: "slides", media: made("slides", "-vf fps=0.1 "+fastH264+"-tune zerolatency -g 1 "+withAAC), still: 10},
