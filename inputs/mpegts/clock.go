@@ -38,6 +38,8 @@ type clock struct {
 
 	early queue // data that came before the first time, in the order of arrival
 
+	ahead ahead
+
 	held      queue // units behind a jump that is not sure yet, or that not all tracks made
 	heldSince time.Duration
 }
@@ -46,10 +48,12 @@ type clock struct {
 type timing struct {
 	known   bool // lastDTS is one
 	lastDTS int64
-	offset  int64 // PTS - DTS of the last unit
-	dur     int64 // between units, estimated
-	step    int64 // between the last two
-	steady  bool  // dur was seen, not only told
+	told    int64         // DTS of the last unit whose time was told, not counted on
+	toldAt  time.Duration // when that came, by arrival
+	offset  int64         // PTS - DTS of the last unit
+	dur     int64         // between units, estimated
+	step    int64         // between the last two
+	steady  bool          // dur was seen, not only told
 	gen     uint32
 	strays  int
 
@@ -100,18 +104,6 @@ func (c *clock) pcrVouches(t int64) bool {
 	return c.pcrMoved && d > -2*media.ClockRate && d < 2*maxGap
 }
 
-// expect is when the next unit is due.
-func (t *timing) expect() int64 {
-	last := t.lastDTS
-	if t.heldUnits > 0 {
-		last = t.heldLast
-	}
-	if t.dur <= 0 {
-		return last + media.ClockRate/25
-	}
-	return last + t.dur
-}
-
 // keyframeDistance is how far apart the encoder lets key frames be, in ticks; 0: not known.
 func (s *stream) keyframeDistance() int64 { return int64(s.interval) * max(s.dur, 0) }
 
@@ -128,10 +120,10 @@ func (s *stream) stamped(u *unit, t stamp, ok bool, info *unitInfo) error {
 			s.d.stats.PESErrors++ // no time has been told
 			return nil
 		}
-		u.dts = s.expect()
+		u.dts = s.d.next(s)
 		u.pts = u.dts + s.offset
 		s.order.take(u, t, info.depth, s.dur)
-		return s.d.judge(u, false)
+		return s.d.place(u, false)
 	}
 	u.dts = s.d.unwrap(t.dts)
 	offset := ts.Distance(t.pts, t.dts)
@@ -144,7 +136,7 @@ func (s *stream) stamped(u *unit, t stamp, ok bool, info *unitInfo) error {
 	}
 	u.pts = u.dts + offset
 	s.order.take(u, t, info.depth, s.dur)
-	return s.d.judge(u, true)
+	return s.d.place(u, true)
 }
 
 // stampedAudio takes an audio unit. timed: its time was told by a PES, not counted on.
@@ -158,7 +150,7 @@ func (s *stream) stampedAudio(u *unit, t int64, timed bool, dur int64) error {
 	s.dur = dur
 	u.dts = s.d.unwrap(t) - s.off
 	u.pts = u.dts
-	return s.d.judge(u, timed)
+	return s.d.place(u, timed)
 }
 
 // usable reports whether a decoder can take the unit: it, or one before it, is one to start at. Up to the next random access point, or for
@@ -199,7 +191,7 @@ func (d *Demuxer) judge(u *unit, timed bool) error {
 		s.gen, s.strays = d.gen, 0
 		return d.accept(u)
 	}
-	fits := u.dts > s.lastDTS && u.dts <= max(s.lastDTS, d.ref)+pause(d.refAt, u.came)
+	fits := d.fits(u)
 	switch {
 	case s.heldUnits == 0 && (fits || !timed):
 		return d.accept(u)
@@ -227,6 +219,9 @@ func (d *Demuxer) accept(u *unit) error {
 	s := u.s
 	if s.kind() == media.Video {
 		s.learn(u.dts - s.lastDTS)
+	}
+	if u.timed {
+		s.told, s.toldAt = u.dts, u.came
 	}
 	s.lastDTS, s.offset = u.dts, u.pts-u.dts
 	d.ref, d.refAt = u.dts, u.came
@@ -335,6 +330,9 @@ func (d *Demuxer) refute(s *stream, next int64) error {
 // jump ends the running epoch; what is held belongs to the next.
 func (d *Demuxer) jump() error {
 	d.stats.Discontinuities++
+	if err := d.release(); err != nil {
+		return err
+	}
 	if err := d.beginWaiting(); err != nil { // with what came before the jump
 		return err
 	}
@@ -368,7 +366,7 @@ func (d *Demuxer) shift(n int64) {
 	if d.changeRef != media.NoPTS {
 		d.changeRef += n
 	}
-	for _, q := range []*queue{&d.pending, &d.held} {
+	for _, q := range []*queue{&d.pending, &d.held, &d.ahead.queue} {
 		for i := range q.units {
 			q.units[i].dts += n
 			q.units[i].pts += n
@@ -376,9 +374,13 @@ func (d *Demuxer) shift(n int64) {
 	}
 	for _, s := range d.streams {
 		s.lastDTS += n
+		s.told += n
 		s.heldFirst += n
 		s.heldLast += n
 		s.order.shift(n)
+		if s.ref != media.NoPTS {
+			s.ref += n
+		}
 	}
 }
 

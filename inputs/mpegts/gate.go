@@ -64,6 +64,9 @@ func (d *Demuxer) tick() error {
 			return err
 		}
 	}
+	if err := d.catchUp(); err != nil {
+		return err
+	}
 	d.waitForPMT()
 	if len(d.pending.units) > 0 && d.due(nil) {
 		return d.begin()
@@ -224,6 +227,9 @@ func (d *Demuxer) Waits() ts.Wait {
 
 // flushGate gives on what is held, as nothing follows.
 func (d *Demuxer) flushGate() error {
+	if err := d.release(); err != nil {
+		return err
+	}
 	if len(d.held.units) > 0 {
 		if err := d.settle(true); err != nil {
 			return err

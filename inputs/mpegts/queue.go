@@ -27,6 +27,7 @@ type unit struct {
 	gradual  bool          // see media.Packet
 	join     uint64        // see media.Packet
 	came     time.Duration // when its PES arrived
+	timed    bool          // its time was told by a PES, not counted on
 	payload  []byte        // valid during the call; not used while the unit is in a queue
 	at, size int           // in queue.data
 }
