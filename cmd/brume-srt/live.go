@@ -6,9 +6,9 @@ import (
 	"time"
 
 	"brume/buffer"
-	inputsrt "brume/inputs/srt"
+	tsinput "brume/inputs/tsfeed"
 	"brume/media/ts"
-	outputsrt "brume/outputs/srt"
+	tsoutput "brume/outputs/tsfeed"
 	"brume/srt"
 	"brume/srt/libsrt"
 )
@@ -68,7 +68,7 @@ func (p *process) live() *ending {
 		in.refused = l.Refused()
 	}
 	g := p.granted
-	var kept inputsrt.Batch
+	var kept tsinput.Batch
 	switch {
 	case g.role == srt.RoleUnknown:
 		g, kept, end = p.decide(in)
@@ -94,7 +94,7 @@ func (p *process) live() *ending {
 
 // decide finds out what a caller is that did not say: the first packet makes a publisher, silence a player. It
 // returns the buffer that the controller gives for that, and what was received meanwhile.
-func (p *process) decide(in *source) (g grant, kept inputsrt.Batch, end *ending) {
+func (p *process) decide(in *source) (g grant, kept tsinput.Batch, end *ending) {
 	wait := time.Duration(p.configure.DecideMS) * time.Millisecond
 	if wait <= 0 {
 		wait = decideDefault
@@ -119,7 +119,7 @@ func (p *process) decide(in *source) (g grant, kept inputsrt.Batch, end *ending)
 }
 
 // await waits for the buffer that a role has a right to, and keeps what comes meanwhile.
-func (p *process) await(in *source, role srt.Role, received inputsrt.Batch) (g grant, kept inputsrt.Batch, end *ending) {
+func (p *process) await(in *source, role srt.Role, received tsinput.Batch) (g grant, kept tsinput.Batch, end *ending) {
 	kept = received
 	for start := time.Now(); time.Since(start) < grantWait; {
 		select {
@@ -158,7 +158,7 @@ func (p *process) show(role srt.Role) *ending {
 }
 
 // publish takes the publisher's media into the buffer until one of them ends.
-func (p *process) publish(in *source, g grant, kept inputsrt.Batch) *ending {
+func (p *process) publish(in *source, g grant, kept tsinput.Batch) *ending {
 	pub, err := g.publisher()
 	if err != nil {
 		return because(srt.FailBuffer, err.Error())
@@ -171,7 +171,7 @@ func (p *process) publish(in *source, g grant, kept inputsrt.Batch) *ending {
 		in.heard = time.Now()
 		err = pub.Run(in)
 	}
-	if errors.Is(err, inputsrt.ErrBuffer) {
+	if errors.Is(err, tsinput.ErrBuffer) {
 		return because(srt.FailBuffer, err.Error())
 	}
 	return gone(err)
@@ -184,14 +184,14 @@ func (p *process) play(c *libsrt.Conn, f *os.File) *ending {
 	if err != nil {
 		return because(srt.FailBuffer, err.Error())
 	}
-	v := outputsrt.NewViewer(r)
+	v := tsoutput.NewViewer(r)
 	p.setMedia(viewer{v, r})
 	err = v.Run(sender{c})
 	switch {
-	case errors.Is(err, outputsrt.ErrEnd):
+	case errors.Is(err, tsoutput.ErrEnd):
 		drain(c)
 		return because(srt.FailStreamEnd, "the stream has ended")
-	case errors.Is(err, outputsrt.ErrBuffer):
+	case errors.Is(err, tsoutput.ErrBuffer):
 		return because(srt.FailBuffer, err.Error())
 	}
 	return gone(err)
@@ -232,15 +232,15 @@ type source struct {
 	conn     *libsrt.Conn
 	listener *libsrt.Listener // nil where this side called
 	batch    *libsrt.Batch
-	messages []inputsrt.Message // of the batch
-	heard    time.Time          // when media last came
+	messages []tsinput.Message // of the batch
+	heard    time.Time         // when media last came
 	refused  int
 }
 
-// Next implements inputs/srt.Source.
-func (s *source) Next() (inputsrt.Batch, error) {
+// Next implements inputs/tsfeed.Source.
+func (s *source) Next() (tsinput.Batch, error) {
 	if err := s.conn.Read(s.batch, readWait, gatherTime); err != nil {
-		return inputsrt.Batch{}, err
+		return tsinput.Batch{}, err
 	}
 	now := time.Now()
 	switch {
@@ -249,22 +249,22 @@ func (s *source) Next() (inputsrt.Batch, error) {
 		s.heard = now
 		s.refused = s.listener.Refused()
 	case s.listener.Refused() > s.refused && now.Sub(s.heard) > silentWait:
-		return inputsrt.Batch{}, errReplaced
+		return tsinput.Batch{}, errReplaced
 	}
 	s.messages = messages(s.messages[:0], s.batch)
-	return inputsrt.Batch{Bytes: s.batch.Bytes(), Messages: s.messages}, nil
+	return tsinput.Batch{Bytes: s.batch.Bytes(), Messages: s.messages}, nil
 }
 
 // keep adds a copy of what was read.
-func keep(kept inputsrt.Batch, b *libsrt.Batch) inputsrt.Batch {
-	return inputsrt.Batch{Bytes: append(kept.Bytes, b.Bytes()...), Messages: messages(kept.Messages, b)}
+func keep(kept tsinput.Batch, b *libsrt.Batch) tsinput.Batch {
+	return tsinput.Batch{Bytes: append(kept.Bytes, b.Bytes()...), Messages: messages(kept.Messages, b)}
 }
 
 // messages appends those of a batch.
-func messages(to []inputsrt.Message, b *libsrt.Batch) []inputsrt.Message {
+func messages(to []tsinput.Message, b *libsrt.Batch) []tsinput.Message {
 	for i := range b.Len() {
 		m := b.Message(i)
-		to = append(to, inputsrt.Message{Length: m.Length, Source: m.Source})
+		to = append(to, tsinput.Message{Length: m.Length, Source: m.Source})
 	}
 	return to
 }
@@ -272,16 +272,16 @@ func messages(to []inputsrt.Message, b *libsrt.Batch) []inputsrt.Message {
 // sender is the connection as a viewer's.
 type sender struct{ conn *libsrt.Conn }
 
-// Send implements outputs/srt.Sender.
+// Send implements outputs/tsfeed.Sender.
 func (s sender) Send(b []byte) (int, error) {
-	n, err := s.conn.Send(b, outputsrt.MessageSize, pace)
+	n, err := s.conn.Send(b, tsoutput.MessageSize, pace)
 	if errors.Is(err, libsrt.ErrFull) {
 		err = nil
 	}
 	return n, err
 }
 
-// Alive implements outputs/srt.Sender.
+// Alive implements outputs/tsfeed.Sender.
 func (s sender) Alive() error {
 	if s.conn.State() == libsrt.Broken {
 		return libsrt.ErrLost
@@ -290,7 +290,7 @@ func (s sender) Alive() error {
 }
 
 type publisher struct {
-	*inputsrt.Publisher
+	*tsinput.Publisher
 	feed *srt.Feed
 }
 
@@ -313,7 +313,7 @@ func (p publisher) counts() (srt.ConnStats, error) {
 }
 
 type viewer struct {
-	*outputsrt.Viewer
+	*tsoutput.Viewer
 	reader *buffer.Reader
 }
 

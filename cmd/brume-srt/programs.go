@@ -9,16 +9,16 @@ import (
 	"time"
 
 	"brume/buffer"
-	inputsrt "brume/inputs/srt"
+	tsinput "brume/inputs/tsfeed"
 	"brume/srt"
 )
 
 // publisher opens the buffers of a grant and makes what writes them.
-func (g *grant) publisher() (*inputsrt.Publisher, error) {
-	var o inputsrt.Options
+func (g *grant) publisher() (*tsinput.Publisher, error) {
+	var o tsinput.Options
 	if g.feed != nil {
 		o.Raw, o.Program = g.feed.Raw, programOf(g.feed.Program)
-		if len(g.more) != len(g.feed.Mapped) || len(g.more) > inputsrt.MaxMapped {
+		if len(g.more) != len(g.feed.Mapped) || len(g.more) > tsinput.MaxMapped {
 			return nil, fmt.Errorf("%d buffers came for %d further programs", len(g.more), len(g.feed.Mapped))
 		}
 		for i, f := range g.more {
@@ -26,14 +26,14 @@ func (g *grant) publisher() (*inputsrt.Publisher, error) {
 			if err != nil {
 				return nil, fmt.Errorf("stream %s: %w", g.feed.Mapped[i].Stream, err)
 			}
-			o.Mapped = append(o.Mapped, inputsrt.Mapped{Program: programOf(g.feed.Mapped[i].Program), Buffer: w})
+			o.Mapped = append(o.Mapped, tsinput.Mapped{Program: programOf(g.feed.Mapped[i].Program), Buffer: w})
 		}
 	}
 	w, err := openWriter(g.file)
 	if err != nil {
 		return nil, err
 	}
-	return inputsrt.NewPublisher(w, time.Now, o), nil
+	return tsinput.NewPublisher(w, time.Now, o), nil
 }
 
 func openWriter(f *os.File) (*buffer.Writer, error) {
@@ -42,11 +42,11 @@ func openWriter(f *os.File) (*buffer.Writer, error) {
 }
 
 // programOf reads a program as the configuration has it: its number, or the name of its service.
-func programOf(s string) inputsrt.Program {
+func programOf(s string) tsinput.Program {
 	if n := srt.ProgramNumber(s); n != 0 {
-		return inputsrt.Program{Number: n}
+		return tsinput.Program{Number: n}
 	}
-	return inputsrt.Program{Service: s}
+	return tsinput.Program{Service: s}
 }
 
 // tellPrograms tells the controller which programs there are and what of them is carried, and the operator which are not
@@ -59,7 +59,7 @@ func (r *reporter) tellPrograms(p *process, pub publisher, again bool) {
 			_ = p.control.Send(srt.MsgLeftOut, srt.LeftOut{Of: i, Nothing: t.Nothing, List: t.LeftOut})
 		}
 	}
-	same := func(a, b inputsrt.Taken) bool {
+	same := func(a, b tsinput.Taken) bool {
 		return a.Number == b.Number && a.Missing == b.Missing && a.Waits == b.Waits
 	}
 	if now.Changes == before.Changes && slices.EqualFunc(now.Taken, before.Taken, same) && !again {

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"brume/control"
-	inputsrt "brume/inputs/srt"
+	tsinput "brume/inputs/tsfeed"
 	"brume/srt"
 	"brume/srt/libsrt"
 	"brume/srt/libsrt/option"
@@ -23,7 +23,7 @@ type reporter struct {
 	signs    int64     // packets of the peer that libsrt counted
 	heard    time.Time // when they last grew
 	refused  uint64    // units that the buffer had refused
-	programs inputsrt.Programs
+	programs tsinput.Programs
 	unlogged uint64 // lines that were not sent
 }
 

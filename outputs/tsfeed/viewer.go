@@ -1,5 +1,5 @@
-// Package srt sends a stream buffer to a viewer over SRT, as a transport stream.
-package srt
+// Package tsfeed sends a stream buffer to a viewer as a transport stream.
+package tsfeed
 
 import (
 	"errors"

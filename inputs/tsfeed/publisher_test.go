@@ -1,4 +1,4 @@
-package srt
+package tsfeed
 
 import (
 	"errors"
@@ -25,7 +25,7 @@ const (
 )
 
 func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "inputs-srt")
+	dir, err := os.MkdirTemp("", "inputs-tsfeed")
 	if err != nil {
 		panic(err)
 	}

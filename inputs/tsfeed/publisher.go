@@ -1,5 +1,5 @@
-// Package srt takes what a publisher sends over SRT, a transport stream, into a stream buffer.
-package srt
+// Package tsfeed takes a transport stream, as a publisher sends it, into a stream buffer.
+package tsfeed
 
 import (
 	"errors"
