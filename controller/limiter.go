@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"brume/rate"
 )
 
 // slogLimiter logs what repeats once a second, with the times it came and its last cause.
@@ -39,7 +41,7 @@ const (
 type lines struct {
 	shared   *lines // a bound over several, or nil
 	perSec   float64
-	budget   *budget
+	budget   rate.Bucket
 	unlogged uint64
 }
 
@@ -57,38 +59,4 @@ func (l *lines) log(log *slog.Logger, level slog.Level, text string, attrs ...an
 }
 
 // may takes one line from the budget.
-func (l *lines) may() bool {
-	if l.budget == nil {
-		l.budget = newBudget(cmp.Or(l.perSec, linesPerSecond))
-	}
-	l.budget.refill()
-	if l.budget.left < 1 {
-		return false
-	}
-	l.budget.left--
-	return true
-}
-
-// budget slows the reading of a process that talks too much, so that it fills its own socket instead of our time.
-type budget struct {
-	perSecond float64
-	left      float64
-	last      time.Time
-}
-
-func newBudget(perSecond float64) *budget {
-	return &budget{perSecond: perSecond, left: perSecond, last: time.Now()}
-}
-
-// spend takes one from the budget and tells how long to wait after it.
-func (b *budget) spend() time.Duration {
-	b.refill()
-	b.left--
-	return time.Duration(max(-b.left, 0) / b.perSecond * float64(time.Second))
-}
-
-func (b *budget) refill() {
-	now := time.Now()
-	b.left = min(b.perSecond, b.left+now.Sub(b.last).Seconds()*b.perSecond)
-	b.last = now
-}
+func (l *lines) may() bool { return l.budget.Take(cmp.Or(l.perSec, linesPerSecond), time.Now()) }

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"brume/control"
+	"brume/rate"
 	"brume/srt"
 )
 
@@ -129,7 +130,7 @@ func TestLinesOfAllProcessesAreBounded(t *testing.T) {
 	n := strings.Count(d.log.String(), "a process says")
 	require.GreaterOrEqual(t, n, allLinesPerSecond)
 	require.LessOrEqual(t, n, int(allLinesPerSecond*(1+time.Since(start).Seconds())))
-	all[0].p.lines.budget, d.childLines.budget = nil, nil
+	all[0].p.lines.budget, d.childLines.budget = rate.Bucket{}, rate.Bucket{}
 	d.says(all[0], control.MsgLog, control.Log{Level: "error", Text: "after"})
 	require.Regexp(t, fmt.Sprintf(`text=after role=srt pid=%d unlogged=\d+`, all[0].p.PID), d.log.String())
 }

@@ -12,6 +12,7 @@ import (
 
 	"brume/control"
 	"brume/guardian"
+	"brume/rate"
 	"brume/srt"
 )
 
@@ -187,7 +188,8 @@ func (c *Controller) attend(p *process) {
 
 // hear takes what a process says, no faster than it may talk, until its socket ends.
 func (c *Controller) hear(p *process) {
-	budget := newBudget(p.spec.messages)
+	// One that talks too much fills its own socket instead of our time.
+	var talk rate.Bucket
 	reset := false
 	for {
 		m, _, err := p.ctl.Recv()
@@ -204,7 +206,7 @@ func (c *Controller) hear(p *process) {
 		}
 		c.heard(p, m, err)
 		c.mu.Unlock()
-		if pause := budget.spend(); pause > 0 {
+		if pause := talk.Debt(p.spec.messages, time.Now()); pause > 0 {
 			select {
 			case <-p.gone: // there is no more than its socket holds
 			case <-time.After(pause):

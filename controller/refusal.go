@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"brume/api"
+	"brume/rate"
 	"brume/srt"
 )
 
@@ -21,7 +22,7 @@ const (
 // refusals are what is told of callers that were refused.
 type refusals struct {
 	lines  lines
-	budget *budget
+	budget rate.Bucket
 	more   map[string]*api.EventRefusal // not told yet, by cause
 	since  time.Time                    // when the first of more came
 	newest []api.Refusal                // the last keptRefusals, the oldest first
@@ -125,13 +126,8 @@ func (c *Controller) listenerRefused(r *srt.Refused) {
 // tellRefused tells that a caller was refused. The connection is nil unless the caller had a process.
 func (c *Controller) tellRefused(n *api.Refusal, conn *api.EventConnection) {
 	r := &c.refusals
-	if r.budget == nil {
-		r.budget = newBudget(refusalEvents)
-	}
 	e := api.EventRefusal{Code: n.Code, Cause: n.Cause, Reason: n.Reason, Peer: n.Peer, Count: n.Count}
-	r.budget.refill()
-	if r.budget.left >= 1 {
-		r.budget.left--
+	if r.budget.Take(refusalEvents, time.Now()) {
 		c.events.Emit(&api.Event{Type: api.EventCallerRefused, Stream: n.Stream, Refusal: &e, Connection: conn})
 		return
 	}

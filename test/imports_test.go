@@ -86,6 +86,7 @@ func TestImportsOfTheHouse(t *testing.T) {
 		{room: "near", only: []string{"near"}},
 		{room: "gate", only: []string{"place"}},
 		{room: "place", only: []string{"place"}},
+		{room: "rate", only: []string{"rate"}},
 		{room: "scheme", only: []string{"srt"}, never: []string{"srt/libsrt", "srt/listener"}},
 		{room: "config", only: []string{"media", "buffer", "near", "scheme", "srt"}, never: []string{"srt/listener"}},
 		{room: "sandbox", only: []string{"sandbox"}},
@@ -166,7 +167,7 @@ var clocks = []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "N
 func TestCoresArePure(t *testing.T) {
 	all := packages(t)
 	var files []string
-	for _, core := range []string{"media", "media/bits", "media/h26x", "media/ts", "inputs/mpegts", "inputs/mpegts/health", "outputs/mpegts", "outputs/fmp4", "srt", "access", "scheme", "near", "place"} {
+	for _, core := range []string{"media", "media/bits", "media/h26x", "media/ts", "inputs/mpegts", "inputs/mpegts/health", "outputs/mpegts", "outputs/fmp4", "srt", "access", "scheme", "near", "place", "rate"} {
 		require.Contains(t, all, core)
 		for _, f := range all[core].GoFiles {
 			files = append(files, filepath.Join(all[core].Dir, f))

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"brume/media"
+	"brume/rate"
 )
 
 // demand are the requests that wait for a stream that is not there yet.
@@ -16,8 +17,7 @@ type demand struct {
 	sources bool // the controller has streams that begin when they are asked for
 	held    int
 	wanted  map[string]*wish
-	tokens  float64
-	last    time.Time
+	asks    rate.Bucket
 }
 
 // askAgain is after how long a stream that requests still wait for is asked for again: the controller forgets who asked.
@@ -52,7 +52,7 @@ func (s *server) wait(ctx context.Context, name string) (end verdict, why string
 	}
 	w := d.wanted[name]
 	now := time.Now()
-	ask := (w == nil || now.Sub(w.asked) > askAgain) && d.spend(now)
+	ask := (w == nil || now.Sub(w.asked) > askAgain) && d.asks.Take(WantedRate, now)
 	if d.held >= MaxHeld || w == nil && (len(d.wanted) >= MaxWanted || !ask) {
 		d.mu.Unlock()
 		return starting, ""
@@ -89,17 +89,6 @@ func (s *server) wait(ctx context.Context, name string) (end verdict, why string
 		delete(d.wanted, name)
 	}
 	return end, w.why
-}
-
-// spend takes one message from the budget.
-func (d *demand) spend(now time.Time) bool {
-	d.tokens = min(WantedRate, d.tokens+now.Sub(d.last).Seconds()*WantedRate)
-	d.last = now
-	if d.tokens < 1 {
-		return false
-	}
-	d.tokens--
-	return true
 }
 
 // answered takes what the controller says of a stream that is wanted.

@@ -115,12 +115,12 @@ func TestDemandIsBounded(t *testing.T) {
 	now := time.Unix(1e9, 0)
 	spent := 0
 	for range 10 * WantedRate {
-		if d.spend(now) {
+		if d.asks.Take(WantedRate, now) {
 			spent++
 		}
 	}
 	require.Equal(t, WantedRate, spent)
-	require.True(t, d.spend(now.Add(time.Second)))
+	require.True(t, d.asks.Take(WantedRate, now.Add(time.Second)))
 
 	f := start(t)
 	require.NoError(t, f.ctl.Send(MsgDemand, Demand{Sources: true}))

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"brume/place"
+	"brume/rate"
 	"brume/srt"
 )
 
@@ -77,7 +78,7 @@ type core struct {
 func newCore() *core {
 	return &core{
 		baker: newBaker(), attempts: map[caller]*attempt{}, requests: map[uint64]caller{}, pending: map[netip.Prefix]int{},
-		rates: rates{buckets: map[netip.Prefix]bucket{}}, stats: srt.ListenerStats{Rejected: map[string]uint64{}}, out: make([]byte, srt.HandshakeSize),
+		rates: rates{buckets: map[netip.Prefix]rate.Bucket{}}, stats: srt.ListenerStats{Rejected: map[string]uint64{}}, out: make([]byte, srt.HandshakeSize),
 	}
 }
 

@@ -3,6 +3,8 @@ package listener
 import (
 	"net/netip"
 	"time"
+
+	"brume/rate"
 )
 
 // Bounds of the table of rates.
@@ -15,46 +17,22 @@ const (
 // Whoever finds the table full shares one bucket with all others that do.
 type rates struct {
 	perSecond float64 // 0 means no bound
-	buckets   map[netip.Prefix]bucket
-	rest      bucket
+	buckets   map[netip.Prefix]rate.Bucket
+	rest      rate.Bucket
 }
 
-// bucket is how many more may come at once, as of a time.
-type bucket struct {
-	left float64
-	at   time.Time
-}
-
-// take tells whether an address may come now.
+// take reports whether an address may come now.
 func (r *rates) take(from netip.Prefix, now time.Time) bool {
 	if r.perSecond <= 0 {
 		return true
 	}
 	b, known := r.buckets[from]
 	if !known && !r.room(now) {
-		return r.spend(&r.rest, now)
+		return r.rest.Take(r.perSecond, now)
 	}
-	ok := r.spend(&b, now)
+	ok := b.Take(r.perSecond, now)
 	r.buckets[from] = b
 	return ok
-}
-
-func (r *rates) spend(b *bucket, now time.Time) bool {
-	b.left, b.at = r.refilled(*b, now), now
-	if b.left < 1 {
-		return false
-	}
-	b.left--
-	return true
-}
-
-// refilled is what a bucket holds by now. One that was never used is full.
-func (r *rates) refilled(b bucket, now time.Time) float64 {
-	full := max(r.perSecond, 1)
-	if b.at.IsZero() {
-		return full
-	}
-	return min(full, b.left+max(now.Sub(b.at), 0).Seconds()*r.perSecond)
 }
 
 // room makes sure of a place in the table, if there is one whose bucket is full again: that is as good as unknown. A
@@ -65,7 +43,7 @@ func (r *rates) room(now time.Time) bool {
 	}
 	looked := 0
 	for from, b := range r.buckets {
-		if r.refilled(b, now) >= max(r.perSecond, 1) {
+		if b.Full(r.perSecond, now) {
 			delete(r.buckets, from)
 			return true
 		}
@@ -79,7 +57,7 @@ func (r *rates) room(now time.Time) bool {
 // expire forgets the addresses whose buckets are full again.
 func (r *rates) expire(now time.Time) {
 	for from, b := range r.buckets {
-		if r.refilled(b, now) >= max(r.perSecond, 1) {
+		if b.Full(r.perSecond, now) {
 			delete(r.buckets, from)
 		}
 	}

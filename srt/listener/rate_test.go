@@ -9,10 +9,11 @@ import (
 	"pgregory.net/rapid"
 
 	"brume/place"
+	"brume/rate"
 )
 
 func newRates(perSecond float64) *rates {
-	return &rates{perSecond: perSecond, buckets: map[netip.Prefix]bucket{}}
+	return &rates{perSecond: perSecond, buckets: map[netip.Prefix]rate.Bucket{}}
 }
 
 func network(i int) netip.Prefix {
@@ -30,8 +31,8 @@ func TestRateIsKept(t *testing.T) {
 			now, passed = now.Add(pause), passed+pause
 			if r.take(network(1), now) {
 				got++
-			} else if b := r.buckets[network(1)]; b.left >= 1 {
-				t.Fatalf("refused with %f left", b.left)
+			} else if b := r.buckets[network(1)]; b.Take(r.perSecond, now) {
+				t.Fatal("refused with one left")
 			}
 			if rapid.IntRange(0, 9).Draw(t, "sweep") == 0 {
 				r.expire(now)
