@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"brume/media"
+	"brume/memfile"
 )
 
 // Errors of readers and writers.
@@ -134,33 +135,22 @@ func Create(o Options) (rw, ro *os.File, err error) {
 	if err := o.check(); err != nil {
 		return nil, nil, err
 	}
-	name := "brume-" + o.Stream
-	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING|unix.MFD_NOEXEC_SEAL)
-	if errors.Is(err, unix.EINVAL) { // before Linux 6.3
-		fd, err = unix.MemfdCreate(name, unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
-	}
-	if err != nil {
+	if rw, err = memfile.NewSized("brume-"+o.Stream, o.Size); err != nil {
 		return nil, nil, fmt.Errorf("make stream buffer: %w", err)
 	}
-	rw = os.NewFile(uintptr(fd), name)
+	fd := int(rw.Fd())
 	defer func() {
 		if err != nil {
 			_ = rw.Close()
 			rw = nil
 		}
 	}()
-	if err := unix.Ftruncate(fd, o.Size); err != nil {
-		return rw, nil, fmt.Errorf("size stream buffer: %w", err)
-	}
 	if err := format(fd, o); err != nil {
 		return rw, nil, err
 	}
 	// The mode keeps out who does not own the file. A descriptor that is open already is not affected.
 	if err := unix.Fchmod(fd, 0o400); err != nil {
 		return rw, nil, fmt.Errorf("protect stream buffer: %w", err)
-	}
-	if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals); err != nil {
-		return rw, nil, fmt.Errorf("seal stream buffer: %w", err)
 	}
 	ro, err = os.OpenFile(fmt.Sprintf("/proc/self/fd/%d", fd), os.O_RDONLY, 0)
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"brume/media"
+	"brume/memfile"
 )
 
 // The file: a header page, the track tables, the index ring, the data area. Where each begins follows
@@ -20,7 +21,6 @@ const (
 	magic    = 0x66754265_6d757242 // "BrumeBuf"
 	version  = 3                   // of everything in this file
 	pageSize = 4096
-	seals    = unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_SEAL
 
 	tableSlots = 64
 	tableSize  = 16 << 10
@@ -149,7 +149,7 @@ func mapDescriptor(fd, prot int) (*mapping, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnsealed, err)
 	}
-	if got&seals != seals {
+	if got&memfile.FixedSize != memfile.FixedSize {
 		return nil, fmt.Errorf("%w: seals are %#x", ErrUnsealed, got)
 	}
 	var st unix.Stat_t

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"brume/media"
+	"brume/memfile"
 )
 
 // within fails the test when f takes longer.
@@ -190,12 +191,11 @@ func TestSeals(t *testing.T) {
 	require.ErrorIs(t, err, unix.EACCES)
 
 	memfd := func(size int64, seals int) *os.File {
-		fd, err := unix.MemfdCreate("test", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+		f, err := memfile.New("test")
 		require.NoError(t, err)
-		require.NoError(t, unix.Ftruncate(fd, size))
-		_, err = unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals)
-		require.NoError(t, err)
-		return os.NewFile(uintptr(fd), "test")
+		require.NoError(t, f.Truncate(size))
+		require.NoError(t, memfile.Seal(f, seals))
+		return f
 	}
 	plain, err := os.Create(filepath.Join(t.TempDir(), "plain"))
 	require.NoError(t, err)
@@ -209,10 +209,10 @@ func TestSeals(t *testing.T) {
 		{"no seals", memfd(MinSize, 0), ErrUnsealed},
 		{"may shrink", memfd(MinSize, unix.F_SEAL_GROW|unix.F_SEAL_SEAL), ErrUnsealed},
 		{"may be sealed against writing", memfd(MinSize, unix.F_SEAL_GROW|unix.F_SEAL_SHRINK), ErrUnsealed},
-		{"empty", memfd(0, seals), ErrCorrupt},
-		{"odd size", memfd(MinSize+1, seals), ErrCorrupt},
-		{"small", memfd(pageSize, seals), ErrCorrupt},
-		{"no buffer", memfd(MinSize, seals), ErrCorrupt},
+		{"empty", memfd(0, memfile.FixedSize), ErrCorrupt},
+		{"odd size", memfd(MinSize+1, memfile.FixedSize), ErrCorrupt},
+		{"small", memfd(pageSize, memfile.FixedSize), ErrCorrupt},
+		{"no buffer", memfd(MinSize, memfile.FixedSize), ErrCorrupt},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

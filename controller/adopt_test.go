@@ -14,6 +14,7 @@ import (
 	"brume/buffer"
 	"brume/control"
 	"brume/guardian"
+	"brume/memfile"
 	"brume/outputs/httpd"
 	"brume/srt"
 )
@@ -74,7 +75,7 @@ func (l *legacy) process(id uint64, r role, conn *connRecord) *peer {
 	require.NoError(l.t, err)
 	theirs.AcceptFiles()
 	files := []*os.File{ours.File(), os.NewFile(uintptr(pidfd), "pidfd")}
-	stderr, err := boundedFile("stderr", stderrSize)
+	stderr, err := memfile.NewSized("stderr", stderrSize)
 	require.NoError(l.t, err)
 	files = append(files, stderr)
 	if roles[r].handover {
@@ -224,7 +225,7 @@ func TestAdoptLeftovers(t *testing.T) {
 	l.put(kindProcess, "7", processRecord{ID: 7, Role: roleConnection}, ours.File()) // killed between Put and fork
 	files := func(n int) (all []*os.File) {
 		for range n {
-			f, err := boundedFile("junk", 4096)
+			f, err := memfile.NewSized("junk", 4096)
 			require.NoError(t, err)
 			all = append(all, f)
 		}

@@ -16,6 +16,7 @@ import (
 
 	"brume/api"
 	"brume/config"
+	"brume/memfile"
 	"brume/srt"
 )
 
@@ -126,7 +127,7 @@ func TestPortThatLeftTheConfiguration(t *testing.T) {
 	b, err := json.Marshal(record)
 	require.NoError(t, err)
 	l.held[len(l.held)-1].Record = b
-	f, err := boundedFile("socket", 4096)
+	f, err := memfile.NewSized("socket", 4096)
 	require.NoError(t, err)
 	l.put(kindSocket, "srt old", nil, f)
 	l.adopted()

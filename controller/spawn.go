@@ -12,6 +12,7 @@ import (
 
 	"brume/control"
 	"brume/guardian"
+	"brume/memfile"
 )
 
 // oomScore is proc_pid_oom_score_adj(5) of a connection process: it counts as if it had half of all memory more.
@@ -36,7 +37,7 @@ func (c *Controller) spawn(r role) (*process, error) {
 	p.ctl = ctl
 	defer file.Close()
 	fds := []*os.File{file}
-	if p.stderr, err = boundedFile("stderr", stderrSize); err != nil {
+	if p.stderr, err = memfile.NewSized("stderr", stderrSize); err != nil {
 		p.close()
 		return nil, err
 	}
@@ -120,22 +121,4 @@ func (p *process) fork(argv []string, files []*os.File) error {
 		return fmt.Errorf("watch process %d: %w", pid, err)
 	}
 	return nil
-}
-
-// boundedFile makes a memory file that can't grow beyond size.
-func boundedFile(name string, size int64) (*os.File, error) {
-	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
-	if err != nil {
-		return nil, fmt.Errorf("make memory file: %w", err)
-	}
-	f := os.NewFile(uintptr(fd), name)
-	if err := unix.Ftruncate(fd, size); err != nil {
-		_ = f.Close()
-		return nil, fmt.Errorf("size memory file: %w", err)
-	}
-	if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, unix.F_SEAL_GROW|unix.F_SEAL_SHRINK|unix.F_SEAL_SEAL); err != nil {
-		_ = f.Close()
-		return nil, fmt.Errorf("seal memory file: %w", err)
-	}
-	return f, nil
 }

@@ -11,6 +11,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"brume/memfile"
 )
 
 // journal is what the store says, in a memory file that outlives this process where systemd keeps it. What is written is
@@ -52,11 +54,11 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // newJournal makes an empty one.
 func newJournal() (*journal, error) {
-	fd, err := unix.MemfdCreate("journal", unix.MFD_CLOEXEC)
+	file, err := memfile.New("journal")
 	if err != nil {
-		return nil, fmt.Errorf("make the store's journal: %w", err)
+		return nil, err
 	}
-	j := &journal{file: os.NewFile(uintptr(fd), "journal"), end: journalHeader}
+	j := &journal{file: file, end: journalHeader}
 	if err := j.rewrite(nil); err != nil {
 		_ = j.file.Close()
 		return nil, err

@@ -8,13 +8,13 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"brume/memfile"
 )
 
 const (
 	flushSize   = 1 << 20 // bytes of transport stream written at once
 	keepScratch = 8 << 20 // memory of builders that is kept, in bytes
-	// F_SEAL_WRITE would be refused (EBUSY) as long as the kernel holds pages of the file for a client that is slow to take its parts.
-	seals = unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_FUTURE_WRITE
 )
 
 // fileKey names a segment in one rendition.
@@ -126,9 +126,9 @@ func (s *store) ready(f *file, index int) (extent, error, bool) {
 // build adds what is missing. Only who holds building gets here, so what a file has is read without mu.
 func (s *store) build(f *file, g *segment, index int) error {
 	if f.memory == nil {
-		m, err := newMemory("brume-segment")
+		m, err := memfile.New("brume-segment")
 		if short(err) && s.makeRoom(f) {
-			m, err = newMemory("brume-segment")
+			m, err = memfile.New("brume-segment")
 		}
 		if err != nil {
 			return err
@@ -207,8 +207,8 @@ func (s *store) append(f *file, b []byte, isPart bool) error {
 
 // finish seals the file: what was listed once never changes.
 func (s *store) finish(f *file) error {
-	if _, err := unix.FcntlInt(f.memory.Fd(), unix.F_ADD_SEALS, seals); err != nil {
-		return fmt.Errorf("seal segment: %w", err)
+	if err := memfile.Seal(f.memory, memfile.Complete); err != nil {
+		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -303,16 +303,4 @@ func (s *store) close() {
 	defer s.mu.Unlock()
 	s.maxFiles, s.maxBytes = 0, 0
 	s.trim(nil)
-}
-
-// newMemory makes a memory file that can be sealed.
-func newMemory(name string) (*os.File, error) {
-	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING|unix.MFD_NOEXEC_SEAL)
-	if errors.Is(err, unix.EINVAL) { // before Linux 6.3
-		fd, err = unix.MemfdCreate(name, unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("make memory for a segment: %w", err)
-	}
-	return os.NewFile(uintptr(fd), name), nil
 }
