@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"brume/negotiate"
 )
 
 //go:embed all:dist
@@ -130,18 +132,6 @@ func notFound(w http.ResponseWriter, text string) {
 	http.Error(w, text, http.StatusNotFound)
 }
 
-// acceptsGzip reads an Accept-Encoding header (RFC 9110 12.5.3). A weight of 0 means no.
-func acceptsGzip(header string) bool {
-	for item := range strings.SplitSeq(header, ",") {
-		coding, weight, _ := strings.Cut(item, ";")
-		if strings.EqualFold(strings.TrimSpace(coding), "gzip") {
-			q, weighted := strings.CutPrefix(strings.ReplaceAll(weight, " ", ""), "q=")
-			return !weighted || strings.Trim(q, "0.") != ""
-		}
-	}
-	return false
-}
-
 func (f *file) serve(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
@@ -153,9 +143,8 @@ func (f *file) serve(w http.ResponseWriter, r *http.Request) {
 	h.Set("Cache-Control", f.cache)
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("Vary", "Accept-Encoding")
 	body := f.plain
-	if f.gzipped != nil && acceptsGzip(r.Header.Get("Accept-Encoding")) {
+	if negotiate.Gzip(h, r) && f.gzipped != nil {
 		h.Set("Content-Encoding", "gzip")
 		body = f.gzipped
 	}

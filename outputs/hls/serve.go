@@ -6,8 +6,9 @@ import (
 	"io"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
+
+	"brume/negotiate"
 )
 
 // Values of Cache-Control. Names of segments are never used twice, so what they name never changes.
@@ -126,11 +127,10 @@ func writePlaylist(w http.ResponseWriter, r *http.Request, p *page, query string
 	h := w.Header()
 	h.Set("Cache-Control", cachePlaylist)
 	h.Set("Content-Type", typePlaylist)
-	h.Add("Vary", "Accept-Encoding")
 	b, size := p.plain, len(p.plain)
-	if query != "" {
+	if gzip := negotiate.Gzip(h, r); query != "" {
 		size = queriedSize(b, query)
-	} else if acceptsGzip(r.Header.Get("Accept-Encoding")) {
+	} else if gzip {
 		b = p.gzip()
 		size = len(b)
 		h.Set("Content-Encoding", "gzip")
@@ -147,25 +147,6 @@ func writePlaylist(w http.ResponseWriter, r *http.Request, p *page, query string
 		n, _ := w.Write(b) // a client that is gone
 		return http.StatusOK, int64(n)
 	}
-}
-
-// acceptsGzip reads Accept-Encoding (RFC 9110 12.5.3).
-func acceptsGzip(header string) bool {
-	any := false
-	for v := range strings.SplitSeq(header, ",") {
-		coding, q, _ := strings.Cut(v, ";")
-		coding = strings.ToLower(strings.TrimSpace(coding))
-		q = strings.ReplaceAll(strings.ToLower(q), " ", "")
-		weight, err := strconv.ParseFloat(strings.TrimPrefix(q, "q="), 64)
-		accepted := q == "" || err != nil || weight > 0
-		switch coding {
-		case "gzip", "x-gzip":
-			return accepted
-		case "*":
-			any = accepted
-		}
-	}
-	return any
 }
 
 // segment finds a segment, or the index of a part in it, -1 for all. A part that is being written is waited for; 404 tells that
