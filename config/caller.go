@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"brume/media"
 	"brume/scheme"
 	"brume/srt"
 )
@@ -37,7 +38,7 @@ func (u URL) MarshalText() ([]byte, error) { return []byte(u.String()), nil }
 
 // UnmarshalText checks and takes a URL. It is tried with a name of the largest size.
 func (u *URL) UnmarshalText(text []byte) error {
-	if _, _, err := scheme.Parse(string(text), strings.Repeat("x", MaxStreamName)); err != nil {
+	if _, _, err := scheme.Parse(string(text), strings.Repeat("x", media.MaxNameSize)); err != nil {
 		return err
 	}
 	*u = URL(text)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"brume/media"
 	"brume/srt/libsrt/option"
 )
 
@@ -39,12 +40,12 @@ func FuzzConfig(f *testing.F) {
 			require.Equal(t, a.User == "", a.Password == "")
 			require.True(t, a.User == "" || a.Token == "")
 		}
-		require.True(t, validName(string(c.SRT.Stream), ""))
+		require.True(t, media.ValidName(string(c.SRT.Stream)))
 		for p, s := range c.Streams {
-			require.True(t, validName(string(p), "*"))
+			require.True(t, media.ValidName(strings.ReplaceAll(string(p), "*", "x")))
 			require.LessOrEqual(t, s.Resume, Duration(time.Hour))
 			for _, u := range append(s.Source, s.Push...) {
-				_, _, err := u.Parse(strings.Repeat("y", MaxStreamName))
+				_, _, err := u.Parse(strings.Repeat("y", media.MaxNameSize))
 				require.NoError(t, err)
 				require.NoError(t, c.SRT.Allows(u, "y"))
 			}

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"fmt"
 	"strings"
+
+	"brume/media"
 )
 
 // Pattern fits stream names: an exact name, or one in which each * stands for any run of
@@ -12,9 +14,9 @@ type Pattern string
 
 // UnmarshalText checks and takes a pattern.
 func (p *Pattern) UnmarshalText(text []byte) error {
-	if !validName(string(text), "*") {
+	if !media.ValidName(strings.ReplaceAll(string(text), "*", "x")) {
 		return fmt.Errorf("%q cannot fit the name of a stream; use up to %d letters, digits and _ . + -, with * for any run of them",
-			text, MaxStreamName)
+			text, media.MaxNameSize)
 	}
 	*p = Pattern(text)
 	return nil

@@ -4,9 +4,7 @@ import (
 	"errors"
 	"net/netip"
 	"os"
-	"strings"
 	"time"
-	"unicode"
 
 	"brume/access"
 	"brume/config"
@@ -208,27 +206,4 @@ func (c *Controller) requested(a asked) {
 		_ = c.enter(conn, d.role) // nothing can fail: the stream is there
 	}
 	c.place(conn, a)
-}
-
-// clip bounds what somebody outside wrote, and leaves of it what can be shown: no line of it can pass for one of ours, and
-// no terminal obeys it.
-func clip(s string, n int) string { return strings.Map(printable, valid(s, n)) }
-
-// clipLines is the same for what has several lines.
-func clipLines(s string, n int) string {
-	return strings.Map(func(r rune) rune {
-		if r == '\n' || r == '\t' {
-			return r
-		}
-		return printable(r)
-	}, valid(s, n))
-}
-
-func valid(s string, n int) string { return strings.ToValidUTF8(s[:min(n, len(s))], "?") }
-
-func printable(r rune) rune {
-	if !unicode.IsPrint(r) {
-		return '?'
-	}
-	return r
 }

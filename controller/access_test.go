@@ -9,6 +9,7 @@ import (
 
 	"brume/config"
 	"brume/srt"
+	"brume/untrusted"
 )
 
 // ask is the decision about a caller at the first port.
@@ -50,7 +51,7 @@ func TestDecide(t *testing.T) {
 		{id: "publish:a\x00b", reject: srt.RejectBadRequest},
 		{id: strings.Repeat("a", 600), reject: srt.RejectBadRequest},
 	} {
-		t.Run(clip(c.id, 40), func(t *testing.T) {
+		t.Run(untrusted.Text(c.id, 40), func(t *testing.T) {
 			got := d.ask(c.id)
 			require.Equal(t, c.reject, got.cause.code(), got.reason)
 			if c.reject == 0 {
@@ -87,13 +88,6 @@ func TestSlashOfThePort(t *testing.T) {
 	got = d.decide(&srt.Request{Peer: "192.0.2.1:5000", StreamID: "read:app/on"}, d.opens("none", config.Port{Slash: srt.SlashLast}))
 	require.Equal(t, causeNoPublisher, got.cause)
 	require.Equal(t, "on", refusalOf(&srt.Request{StreamID: "read:app/on"}, srt.SlashLast, got.reason).Stream)
-}
-
-func TestClip(t *testing.T) {
-	require.Equal(t, "abc", clip("abcd", 3))
-	require.Equal(t, "a?", clip("aé", 2), "no half of a character")
-	require.Equal(t, "?", clip("\xff\xff", 9))
-	require.Empty(t, clip("", 3))
 }
 
 func TestRefusalsAreCountedAndTheirLogIsBounded(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"brume/control"
+	"brume/untrusted"
 )
 
 var childLevels = map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}
@@ -20,7 +21,7 @@ func (c *Controller) childLog(p *process, m control.Message) error {
 	if !known {
 		level = slog.LevelInfo
 	}
-	attrs := []any{"text", clip(l.Text, 500), "role", p.Role, "pid", p.PID}
+	attrs := []any{"text", untrusted.Text(l.Text, 500), "role", p.Role, "pid", p.PID}
 	if p.conn != nil {
 		attrs = append(attrs, "conn", p.conn.ID, "stream", p.conn.Stream, "peer", p.conn.Peer)
 	}
@@ -41,13 +42,13 @@ func childAttrs(attrs []any, all []control.LogAttr) []any {
 	}
 	room := control.MaxLogText
 	for _, a := range all[:min(len(all), control.MaxLogAttrs)] {
-		key := clip(a.Key, 32)
+		key := untrusted.Text(a.Key, 32)
 		if slices.Contains(taken, any(key)) {
 			key = "its_" + key
 		}
 		switch v := a.Value.(type) {
 		case string:
-			v = clipLines(v, room)
+			v = untrusted.Lines(v, room)
 			room -= len(v)
 			attrs = append(attrs, key, v)
 		case float64:

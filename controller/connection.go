@@ -14,6 +14,7 @@ import (
 	"brume/control"
 	"brume/place"
 	"brume/srt"
+	"brume/untrusted"
 )
 
 // connRecord is what the store keeps of a connection.
@@ -70,7 +71,7 @@ func (c *Controller) newConnection(a asked, d decision) *connection {
 	req := &a.req
 	conn := &connection{terms: d.terms, connRecord: connRecord{
 		ID: hex.EncodeToString(id), Stream: d.stream, StreamID: shownID(req.StreamID), Role: d.role, Only: d.only, Port: a.by.Port,
-		Peer: clip(req.Peer, 64), Local: clip(req.Local, 64), SocketID: req.SocketID, Since: time.Now(),
+		Peer: untrusted.Text(req.Peer, 64), Local: untrusted.Text(req.Local, 64), SocketID: req.SocketID, Since: time.Now(),
 	}}
 	conn.samples.fresh = true
 	conn.settle()
@@ -156,7 +157,7 @@ func (c *Controller) heardConnection(p *process, m control.Message) error {
 	}
 	if conn == nil {
 		p.kill() // it is not what it was started as
-		return fmt.Errorf("%w: %s from an idle process", control.ErrMalformed, clip(m.Type, 32))
+		return fmt.Errorf("%w: %s from an idle process", control.ErrMalformed, untrusted.Text(m.Type, 32))
 	}
 	switch m.Type {
 	case srt.MsgConnected:
@@ -196,13 +197,13 @@ func (c *Controller) heardConnection(p *process, m control.Message) error {
 		}
 		c.connectionFailed(p, failed)
 	default:
-		return fmt.Errorf("%w: unknown type %s", control.ErrMalformed, clip(m.Type, 32))
+		return fmt.Errorf("%w: unknown type %s", control.ErrMalformed, untrusted.Text(m.Type, 32))
 	}
 	return nil
 }
 
 func (c *Controller) saidHello(p *process, hello srt.Hello) {
-	p.hello = srt.Hello{PID: p.PID, LibSRT: clip(hello.LibSRT, 32), Sandbox: clipAll(hello.Sandbox), Missing: clipAll(hello.Missing)}
+	p.hello = srt.Hello{PID: p.PID, LibSRT: untrusted.Text(hello.LibSRT, 32), Sandbox: untrusted.List(hello.Sandbox), Missing: untrusted.List(hello.Missing)}
 	c.reportMissing(p.Role, p.hello.Missing)
 	if p.ready {
 		return
@@ -230,7 +231,7 @@ func (c *Controller) connected(conn *connection, connected srt.Connected) {
 	}
 	connected.Bound()
 	connected.Peer = conn.Peer
-	connected.PeerSRT, connected.Filter = clip(connected.PeerSRT, 32), clip(connected.Filter, 128)
+	connected.PeerSRT, connected.Filter = untrusted.Text(connected.PeerSRT, 32), untrusted.Text(connected.Filter, 128)
 	conn.Connected = &connected
 	_ = c.record(conn.proc) // it would be told again
 	c.tellConnection(api.EventConnected, conn)
@@ -297,7 +298,7 @@ func (c *Controller) connectionFailed(p *process, failed srt.Failed) {
 	if conn.why == nil {
 		conn.why = &failed
 	}
-	conn.ended = api.EventEnd{Reason: failed.Reason, Detail: clip(failed.Detail, 200)}
+	conn.ended = api.EventEnd{Reason: failed.Reason, Detail: untrusted.Text(failed.Detail, 200)}
 	if why, ok := secrets[failed.Reason]; ok && conn.Connected == nil && conn.dialer == nil {
 		c.noteRefusal(why, conn.refusal(secretReasons[why]), conn.event()) // libsrt has refused it
 		return
@@ -307,7 +308,7 @@ func (c *Controller) connectionFailed(p *process, failed srt.Failed) {
 		level = slog.LevelError
 	}
 	c.log.Log(context.Background(), level, "SRT connection ends", "conn", conn.ID, "stream", conn.Stream, "role", roleName(conn.Role), "peer", conn.Peer,
-		"reason", failed.Reason, "detail", clip(failed.Detail, 500))
+		"reason", failed.Reason, "detail", untrusted.Text(failed.Detail, 500))
 	if failed.Reason == srt.FailBuffer {
 		for _, s := range conn.published() {
 			s.corrupt = true // a viewer's word is none on what others see

@@ -18,6 +18,7 @@ import (
 	"brume/outputs/httpd"
 	"brume/scheme"
 	"brume/srt"
+	"brume/untrusted"
 )
 
 // Reasons of failures that no process tells; the others are those of srt.Failed.
@@ -294,7 +295,7 @@ func (c *Controller) callFails(k *dialer, why srt.Failed, now time.Time) {
 }
 
 func (k *dialer) count(why srt.Failed, now time.Time) {
-	why.Detail = clip(why.Detail, 500)
+	why.Detail = untrusted.Text(why.Detail, 500)
 	k.last = &callFailure{why, now}
 	if k.failures == nil {
 		k.failures = map[string]uint64{}

@@ -7,6 +7,7 @@ import (
 	"brume/api"
 	"brume/control"
 	"brume/outputs/httpd"
+	"brume/untrusted"
 )
 
 // webState is what the http process tells.
@@ -120,9 +121,9 @@ func (c *Controller) heardHTTP(p *process, m control.Message) error {
 		if err := m.Decode(&failed); err != nil {
 			return err
 		}
-		c.log.Error("the http process could not do as it was told", "message", clip(failed.Message, 32), "stream", clip(failed.Stream, 100), "detail", clip(failed.Detail, 500))
+		c.log.Error("the http process could not do as it was told", "message", untrusted.Text(failed.Message, 32), "stream", untrusted.Text(failed.Stream, 100), "detail", untrusted.Text(failed.Detail, 500))
 	default:
-		return fmt.Errorf("%w: unknown type %s", control.ErrMalformed, clip(m.Type, 32))
+		return fmt.Errorf("%w: unknown type %s", control.ErrMalformed, untrusted.Text(m.Type, 32))
 	}
 	return nil
 }

@@ -2,10 +2,10 @@ package controller
 
 import (
 	"fmt"
-	"slices"
 
 	"brume/control"
 	"brume/srt"
+	"brume/untrusted"
 )
 
 func (c *Controller) heardListener(p *process, m control.Message) error {
@@ -48,7 +48,7 @@ func (c *Controller) heardListener(p *process, m control.Message) error {
 	case control.MsgLog:
 		return c.childLog(p, m)
 	default:
-		return fmt.Errorf("%w: unknown type %s", control.ErrMalformed, clip(m.Type, 32))
+		return fmt.Errorf("%w: unknown type %s", control.ErrMalformed, untrusted.Text(m.Type, 32))
 	}
 	return nil
 }
@@ -59,14 +59,5 @@ func (c *Controller) reportMissing(r role, missing []string) {
 		return
 	}
 	c.reported[r] = true
-	c.log.Warn("the sandbox is weaker than it should be: the kernel lacks a part of it", "role", r, "missing", clipAll(missing))
-}
-
-// clipAll bounds a list that a process tells.
-func clipAll(all []string) []string {
-	clipped := slices.Clone(all[:min(len(all), 16)])
-	for i := range clipped {
-		clipped[i] = clip(clipped[i], 100)
-	}
-	return clipped
+	c.log.Warn("the sandbox is weaker than it should be: the kernel lacks a part of it", "role", r, "missing", untrusted.List(missing))
 }

@@ -7,6 +7,7 @@ import (
 	"brume/media"
 	"brume/outputs/httpd"
 	"brume/srt"
+	"brume/untrusted"
 )
 
 // plights say to viewers what is wrong with a source, by the reason of its last failure. They name no address and repeat nothing
@@ -49,7 +50,7 @@ func (c *Controller) tellPlight(k *dialer, now time.Time) {
 // wanted starts the source of a stream that requests ask for, and says what becomes of them. They need not wait for a source that
 // is not called again before they give up.
 func (c *Controller) wanted(name string, now time.Time) httpd.Source {
-	answer := httpd.Source{Name: clip(name, media.MaxNameSize), State: httpd.SourceNone}
+	answer := httpd.Source{Name: untrusted.Text(name, media.MaxNameSize), State: httpd.SourceNone}
 	if !c.demand(name, now) {
 		return answer
 	}

@@ -14,6 +14,7 @@ import (
 	"brume/guardian"
 	"brume/rate"
 	"brume/srt"
+	"brume/untrusted"
 )
 
 // role is what a process is for.
@@ -297,5 +298,5 @@ func (p *process) lastWords() string {
 	if err != nil && !errors.Is(err, io.EOF) {
 		return ""
 	}
-	return clipLines(strings.TrimRight(string(b[:n]), "\x00\n"), 4000)
+	return untrusted.Lines(strings.TrimRight(string(b[:n]), "\x00\n"), 4000)
 }

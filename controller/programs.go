@@ -10,6 +10,7 @@ import (
 	"brume/control"
 	"brume/media"
 	"brume/srt"
+	"brume/untrusted"
 )
 
 // A publisher's transport stream may hold several programs. The stream that the connection names gets one of them, and the
@@ -161,7 +162,7 @@ func (c *Controller) heardPrograms(conn *connection, m control.Message) error {
 		s.programs = make([]api.Program, 0, len(p.List))
 		for _, q := range p.List {
 			s.programs = append(s.programs, api.Program{
-				Number: q.Number, Name: clip(q.Name, len(q.Name)), Provider: clip(q.Provider, len(q.Provider)), PMTPID: q.PMT,
+				Number: q.Number, Name: untrusted.Text(q.Name, len(q.Name)), Provider: untrusted.Text(q.Provider, len(q.Provider)), PMTPID: q.PMT,
 				Selected: i < len(p.Taken) && p.Taken[i] == q.Number, Streams: streams[q.Number],
 			})
 		}

@@ -9,6 +9,7 @@ import (
 	"brume/api"
 	"brume/rate"
 	"brume/srt"
+	"brume/untrusted"
 )
 
 const (
@@ -70,7 +71,7 @@ func addressOf(peer string) string { return peer[:max(0, strings.LastIndexByte(p
 
 // refusalOf is what is known of a caller that was judged by its request. slash is how its port takes slashes.
 func refusalOf(req *srt.Request, slash srt.Slash, reason string) api.Refusal {
-	r := api.Refusal{Peer: clip(req.Peer, 64), Local: clip(req.Local, 64), StreamID: shownID(req.StreamID), Reason: clip(reason, 200)}
+	r := api.Refusal{Peer: untrusted.Text(req.Peer, 64), Local: untrusted.Text(req.Local, 64), StreamID: shownID(req.StreamID), Reason: untrusted.Text(reason, 200)}
 	if id, err := srt.ParseStreamID(req.StreamID, slash); err == nil {
 		r.Stream = id.Name
 	}
@@ -87,7 +88,7 @@ func (c *Controller) refused(a asked, why cause, reason string) {
 // refusal is what is known of a caller that has a process.
 func (conn *connection) refusal(reason string) api.Refusal {
 	return api.Refusal{
-		Peer: conn.Peer, Local: conn.Local, Stream: conn.Stream, StreamID: conn.StreamID, Reason: clip(reason, 200), Connection: conn.ID,
+		Peer: conn.Peer, Local: conn.Local, Stream: conn.Stream, StreamID: conn.StreamID, Reason: untrusted.Text(reason, 200), Connection: conn.ID,
 	}
 }
 
@@ -162,4 +163,4 @@ func (c *Controller) Refusals() []api.Refusal {
 }
 
 // shownID is a stream id for the log and the API: bounded, printable and without what may be secret in it.
-func shownID(id string) string { return clip(srt.ShowStreamID(id), 200) }
+func shownID(id string) string { return untrusted.Text(srt.ShowStreamID(id), 200) }

@@ -87,6 +87,7 @@ func TestImportsOfTheHouse(t *testing.T) {
 		{room: "gate", only: []string{"place"}},
 		{room: "place", only: []string{"place"}},
 		{room: "rate", only: []string{"rate"}},
+		{room: "untrusted", only: []string{"untrusted"}},
 		{room: "negotiate", only: []string{"negotiate"}},
 		{room: "memfile", only: []string{"memfile"}},
 		{room: "scheme", only: []string{"srt"}, never: []string{"srt/libsrt", "srt/listener"}},
@@ -169,7 +170,7 @@ var clocks = []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "N
 func TestCoresArePure(t *testing.T) {
 	all := packages(t)
 	var files []string
-	for _, core := range []string{"media", "media/bits", "media/h26x", "media/ts", "inputs/mpegts", "inputs/mpegts/health", "outputs/mpegts", "outputs/fmp4", "srt", "access", "scheme", "near", "place", "rate"} {
+	for _, core := range []string{"media", "media/bits", "media/h26x", "media/ts", "inputs/mpegts", "inputs/mpegts/health", "outputs/mpegts", "outputs/fmp4", "srt", "access", "scheme", "near", "place", "rate", "untrusted"} {
 		require.Contains(t, all, core)
 		for _, f := range all[core].GoFiles {
 			files = append(files, filepath.Join(all[core].Dir, f))
