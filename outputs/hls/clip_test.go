@@ -140,7 +140,7 @@ func trackOf(trak *mp4.TrakBox) (media.Track, error) {
 }
 
 // testStart is a wall clock later than any buffer is made.
-var testStart = time.Now().Add(time.Minute).Truncate(time.Second)
+var testStart = time.Now().Add(time.Hour).Truncate(time.Second)
 
 // feed is a buffer that is written in step with media time.
 type feed struct {
