@@ -1,5 +1,7 @@
 package mpegts
 
+import "brume/media/h26x"
+
 // unitCodec is what differs between H.264 and H.265.
 type unitCodec interface {
 	// look takes the next NAL unit of the stream and says what it means for the unit at hand.
@@ -33,8 +35,9 @@ const (
 // unitInfo is what is told of a whole access unit.
 type unitInfo struct {
 	random  bool
-	closed  bool    // see unit
-	gradual bool    // the same
+	closed  bool // see unit
+	gradual bool // the same
+	marking h26x.H264Marking
 	params  *params // of the last random access point; nil: there was none, or not known
 	rate    float64 // pictures per second, 0: not known
 	depth   int     // so many pictures may precede one in decoding order and follow it in output order, as far as known

@@ -146,7 +146,7 @@ func (d *Demuxer) write(u *unit) error {
 		d.stats.UnitErrors++
 		return nil
 	}
-	if u.s.kind() == media.Video && !u.s.entry.enters(u) {
+	if u.s.kind() == media.Video && !u.s.entry.enters(u, d.videoWait) {
 		return nil
 	}
 	d.stats.Units++
@@ -159,56 +159,6 @@ func (d *Demuxer) write(u *unit) error {
 	err := d.sink.WritePacket(&d.pkt)
 	d.pkt.Payload = nil
 	return err
-}
-
-// entryState is how far an epoch is past the picture at which a decoder begins, or goes on after a loss.
-type entryState uint8
-
-// The states and what ends them. Where no picture behind a random access point needs one before it, entered follows at once.
-//
-//	entryWaits    a random access point: entryBegins
-//	entryBegins   a picture that is shown behind it: entered; a random access point behind a loss: entryResumes
-//	entryResumes  a picture that is shown behind it: entered; another random access point behind a loss: entryResumes
-//	entered       a random access point behind a loss: entryResumes
-const (
-	entryWaits entryState = iota
-	entryBegins
-	entryResumes
-	entered
-)
-
-// entry is the place at which a decoder begins or goes on.
-type entry struct {
-	state entryState
-	at    int64 // PTS, when state is not entryWaits
-}
-
-// enters reports whether the running epoch takes a picture: it begins at a random access point. The pictures that follow that in decoding order
-// and are shown before it may refer to some from before (leading pictures of ITU-T H.265), which the epoch does not have; after a loss they are torn.
-func (e *entry) enters(u *unit) bool {
-	switch {
-	case u.resumes && e.state != entryWaits:
-		e.begin(entryResumes, u)
-	case e.state == entered:
-	case u.random && e.state != entryResumes && (e.state == entryWaits || u.pts <= e.at):
-		e.begin(entryBegins, u)
-	case e.state == entryWaits:
-		return false
-	case u.pts > e.at:
-		e.state = entered
-	case e.state == entryResumes:
-		u.torn = !u.random
-	default:
-		return false
-	}
-	return true
-}
-
-func (e *entry) begin(state entryState, u *unit) {
-	e.state, e.at = state, u.pts
-	if u.closed {
-		e.state = entered
-	}
 }
 
 // endEpoch ends the running epoch, as the clock has jumped.

@@ -13,6 +13,7 @@ func recoversSoon(count int) bool { return count <= 2 }
 type h264 struct {
 	sets paramSets
 	sps  [32]h26x.H264SPSInfo
+	pps  [256]*h26x.H264PPSInfo
 	b    bool // there are B slices
 
 	h264Unit
@@ -35,6 +36,7 @@ type h264Unit struct {
 	bottom    bool
 	reference bool // the first picture is for reference
 	frameNum  uint32
+	marking   h26x.H264Marking
 }
 
 func newH264() *h264 { return &h264{sets: paramSets{sequence: h26x.H264SPS}} }
@@ -98,7 +100,12 @@ func (h *h264) set(kind uint8, b []byte) bool {
 	}
 	if kind == h26x.H264PPS {
 		id, sps, err := h26x.ParseH264PPS(b)
-		return err == nil && h.sets.store(kind, id, sps, b)
+		if err != nil || !h.sets.store(kind, id, sps, b) {
+			return false
+		}
+		info := h26x.ParseH264PPSInfo(b)
+		h.pps[id] = &info
+		return true
 	}
 	s, err := h26x.ParseH264SPS(b)
 	if err != nil || !h.sets.store(kind, s.ID, 0, b) {
@@ -147,6 +154,7 @@ func (h *h264) slice(kind uint8, b []byte) meaning {
 	h.field, h.bottom, h.frameNum, h.reference = field, bottom, num, refers(b)
 	h.params = h.sets.at(media.H264, pps, h.idr || h.recovery > 0 || h.intra && h.hasSPS && h.hasPPS)
 	if info != nil {
+		h.marking = s.Marking(b[0], info, h.pps[s.PPS])
 		h.rate = info.FrameRate
 		if info.Reorder.Told || h.b { // most streams of which it is not told have no B-frames
 			h.depth = info.Reorder.Depth
@@ -156,7 +164,7 @@ func (h *h264) slice(kind uint8, b []byte) meaning {
 }
 
 func (h *h264) close() unitInfo {
-	u := unitInfo{params: h.params, rate: h.rate, depth: h.depth, interval: h.interval}
+	u := unitInfo{params: h.params, rate: h.rate, depth: h.depth, interval: h.interval, marking: h.marking}
 	headers := h.hasSPS && h.hasPPS
 	switch {
 	case h.pictures == 0:

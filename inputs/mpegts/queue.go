@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"brume/media"
+	"brume/media/h26x"
 )
 
 const (
@@ -21,9 +22,10 @@ type unit struct {
 	params   *params
 	dts, pts int64
 	random   bool
-	closed   bool          // of random access, and no picture behind it needs one before it
-	resumes  bool          // of random access, behind a loss
-	torn     bool          // see media.Packet
+	closed   bool // of random access, and no picture behind it needs one before it
+	resumes  bool // of random access, behind a loss
+	torn     bool // see media.Packet
+	marking  h26x.H264Marking
 	gradual  bool          // see media.Packet
 	join     uint64        // see media.Packet
 	came     time.Duration // when its PES arrived

@@ -312,7 +312,7 @@ func (v *video) give(n int) error {
 	}
 	u := unit{
 		s: v.s, params: info.params, random: info.random, closed: info.closed, gradual: info.gradual,
-		join: v.join, came: v.came, payload: v.out,
+		marking: info.marking, join: v.join, came: v.came, payload: v.out,
 	}
 	return v.s.stamped(&u, t, ok, &info)
 }

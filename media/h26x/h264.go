@@ -43,6 +43,12 @@ type H264SPSInfo struct {
 	ColourPlanes  bool    // separate_colour_plane_flag: slice headers have colour_plane_id
 	Reorder       Reorder // how output order may differ from decoding order
 	Transfer      uint8   // transfer_characteristics (ITU-T H.273 table 3), 0 where it is not told
+	References    int     // max_num_ref_frames, 0 to 16
+
+	orderType  uint32 // pic_order_cnt_type
+	orderBits  int    // length of pic_order_cnt_lsb
+	orderFixed bool   // delta_pic_order_always_zero_flag
+	colours    bool   // ChromaArrayType is not 0
 }
 
 // ParseH264SPS reads a sequence parameter set, NAL unit header included. It allocates.
@@ -86,7 +92,9 @@ func ParseH264SPS(nal []byte) (H264SPSInfo, error) {
 		ID: int(s.ID), Profile: s.ProfileIdc, Constraints: nal[2], Level: s.LevelIdc,
 		Width: int(width), Height: int(height), FrameRate: frameRate(s.FPS()),
 		Interlaced: !s.FrameMbsOnlyFlag, FrameNumBits: int(s.Log2MaxFrameNumMinus4) + 4,
-		ColourPlanes: s.SeparateColourPlaneFlag, Transfer: transfer, Reorder: h264Reorder(&s, nal[2]),
+		ColourPlanes: s.SeparateColourPlaneFlag, Transfer: transfer, Reorder: h264Reorder(&s, nal[2]), References: int(min(s.MaxNumRefFrames, 16)),
+		orderType: s.PicOrderCntType, orderBits: int(min(s.Log2MaxPicOrderCntLsbMinus4, 12)) + 4, orderFixed: s.DeltaPicOrderAlwaysZeroFlag,
+		colours: s.ChromaFormatIdc != 0 && !s.SeparateColourPlaneFlag,
 	}, nil
 }
 

@@ -42,9 +42,9 @@ func TestH264SPS(t *testing.T) {
 		name, nal string
 		want      H264SPSInfo
 	}{
-		{"high", "6764000cacd941419f9f011000000300100000030320f1429960", H264SPSInfo{Profile: 100, Level: 12, Width: 320, Height: 180, FrameRate: 25, FrameNumBits: 4, Reorder: Reorder{2, true}}},
-		{"fields", "674d4015eca0a19f93011000000300100000030321f1429960", H264SPSInfo{Profile: 77, Constraints: 0x40, Level: 21, Width: 320, Height: 180, FrameRate: 25, FrameNumBits: 4, Interlaced: true, Reorder: Reorder{2, true}}},
-		{"baseline", "6742c00cda05067e7c0440000003004000000c83c50aa8", H264SPSInfo{Profile: 66, Constraints: 0xC0, Level: 12, Width: 320, Height: 180, FrameRate: 25, FrameNumBits: 4, Reorder: Reorder{0, true}}},
+		{"high", "6764000cacd941419f9f011000000300100000030320f1429960", H264SPSInfo{Profile: 100, Level: 12, Width: 320, Height: 180, FrameRate: 25, FrameNumBits: 4, Reorder: Reorder{2, true}, References: 4, orderBits: 6, colours: true}},
+		{"fields", "674d4015eca0a19f93011000000300100000030321f1429960", H264SPSInfo{Profile: 77, Constraints: 0x40, Level: 21, Width: 320, Height: 180, FrameRate: 25, FrameNumBits: 4, Interlaced: true, Reorder: Reorder{2, true}, References: 4, orderBits: 6, colours: true}},
+		{"baseline", "6742c00cda05067e7c0440000003004000000c83c50aa8", H264SPSInfo{Profile: 66, Constraints: 0xC0, Level: 12, Width: 320, Height: 180, FrameRate: 25, FrameNumBits: 4, Reorder: Reorder{0, true}, References: 1, orderType: 2, orderBits: 4, colours: true}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got, err := ParseH264SPS(unhex(t, c.nal))
@@ -128,6 +128,12 @@ func FuzzParameterSets(f *testing.F) {
 			require.LessOrEqual(t, i.FrameNumBits, 16)
 			require.LessOrEqual(t, i.Reorder.Depth, MaxReorder)
 			require.GreaterOrEqual(t, i.Reorder.Depth, 0)
+			if h, ok := ParseH264Slice(b); ok {
+				p := ParseH264PPSInfo(b)
+				m := h.Marking(b[0], &i, &p)
+				require.LessOrEqual(t, m.Most, 16)
+				require.NotContains(t, m.Removed(), uint32(0))
+			}
 			if h, ok := ParseH264Slice(b); ok {
 				h.Field(&i)
 			}
