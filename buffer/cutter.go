@@ -224,10 +224,21 @@ func (c *cutter) cutsAt(at place) bool {
 		// What began without a random access point ends at the first one; else a GOP could not be joined at its beginning.
 		return true
 	}
+	if c.shownLate(at) {
+		return false
+	}
 	if 2*(at.pts-c.from.pts) < c.target {
 		return c.tooLongWith(at) && c.longestGOP() <= c.limit()
 	}
 	return c.tooLongWith(at) || 10*(at.pts-c.gops.last.pts) >= 9*c.target || c.bucket(at.pts) != c.bucket(c.from.pts)
+}
+
+// shownLate reports whether a picture is shown much longer after the one before it than it is decoded after that. An encoder with B-frames tells
+// such times of the first pictures behind a pause: what it tells as their decoding times is from before the pause. A segment that began
+// there would begin seconds before its first picture; so such pictures belong with the one before, which lasts until they are shown.
+func (c *cutter) shownLate(at place) bool {
+	g, last := &c.gops, c.spans[c.lead].pace.last
+	return g.started && (2*(at.pts-g.top-(at.dts-last)) > c.target || at.dts < g.late && at.pts > g.late)
 }
 
 // bucket numbers the stretches of a segment target, which begin a quarter of it early, on the circle of 33 bits.

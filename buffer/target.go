@@ -7,6 +7,8 @@ type gops struct {
 	last    place // the newest random access point
 	started bool  // there was one
 	longest int64 // distance, in decoding time
+	top     int64 // latest presentation time of the track, while started
+	late    int64 // that of the random access point that was shown late last
 	pieces  bool  // shorter than segments, and no segment is a whole number of them
 
 	pictures   int64 // since the newest random access point, which counts
@@ -17,7 +19,15 @@ type gops struct {
 // countGOP takes the next picture.
 func (c *cutter) countGOP(at place, random bool) {
 	g := &c.gops
-	if !random {
+	late := c.shownLate(at) && at != c.from
+	if random && late && at.dts >= g.late {
+		g.late = at.pts
+	}
+	if at.pts < g.late {
+		g.late = 0 // its time was wrong
+	}
+	g.top = max(g.top, at.pts)
+	if !random || late {
 		g.pictures++
 		return
 	}
@@ -30,6 +40,9 @@ func (c *cutter) countGOP(at place, random bool) {
 			g.pieces = true
 		}
 		c.need(distance)
+	}
+	if !g.started {
+		g.top = at.pts
 	}
 	g.last, g.started, g.pictures = at, true, 1
 }

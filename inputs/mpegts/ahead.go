@@ -6,7 +6,7 @@ import (
 	"brume/media"
 )
 
-// ahead holds units of one stream whose times lie ahead of where the program is, though not so far that the clock would have jumped: a pause of
+// ahead holds units of one stream whose times lie ahead of where the program is, or of what is shown, though not so far that the clock would have jumped: a pause of
 // the stream that comes before its time, or one wrong time stamp. It is one or the other when the stream goes on, or when the other tracks or the
 // time of arrival have come as far. A source that sends in real time is silent for as long as its times say, so nothing of it is held.
 type ahead struct{ queue }
@@ -16,7 +16,7 @@ func (d *Demuxer) place(u *unit, timed bool) error {
 	u.timed = timed
 	q := &d.ahead.queue
 	if len(q.units) == 0 {
-		if d.leads(u) {
+		if d.leads(u) || d.shownLate(u) {
 			q.push(u)
 			return nil
 		}
@@ -39,10 +39,21 @@ func (d *Demuxer) place(u *unit, timed bool) error {
 		q.push(u)
 		return nil
 	}
+	if first := &q.units[0]; u.s == s && d.shownLate(first) && u.pts < first.pts {
+		d.stats.PESErrors++
+		first.pts = s.top + s.usual()
+	}
 	if err := d.release(); err != nil {
 		return err
 	}
 	return d.place(u, timed)
+}
+
+// shownLate reports whether a picture that none before it in output order follows is shown much later after the one before it than it is decoded:
+// behind a pause, or because its PTS is wrong. The next picture tells.
+func (d *Demuxer) shownLate(u *unit) bool {
+	s := u.s
+	return u.closed && s.known && s.gen == d.gen && s.heldUnits == 0 && d.fits(u) && u.pts-s.top-(u.dts-s.lastDTS) > media.ClockRate/2
 }
 
 // leads reports whether a unit is ahead of the program by more than a unit of its stream. What the judge would hold is for the judge.
@@ -79,7 +90,7 @@ func (d *Demuxer) catchUp() error {
 	if len(d.ahead.units) == 0 {
 		return nil
 	}
-	if u := &d.ahead.units[0]; u.dts > d.limit(u.s, d.now) {
+	if u := &d.ahead.units[0]; u.dts > d.limit(u.s, d.now) || d.shownLate(u) && d.now-u.came < time.Second {
 		return nil
 	}
 	return d.release()

@@ -93,3 +93,37 @@ func TestPauseBeforeItsTime(t *testing.T) {
 	require.Equal(t, append(steps(start, 10, 3600), start+pause, start+2*pause), r.times(0))
 	require.Len(t, r.epochs, 1)
 }
+
+// TestWrongTimeOfKeyframe has a keyframe with a PTS that is seconds late and that the next picture contradicts, and one that is shown behind a pause.
+func TestWrongTimeOfKeyframe(t *testing.T) {
+	const start, frame = 1000000, 3600
+	for _, pause := range []int64{0, 3 * media.ClockRate} {
+		c := craft().tables(0, withAudio...).audio(pidAudio, start-3*1920, aac(3))
+		var want []int64
+		for i := range int64(60) {
+			dts, pts, picture := start+frame*i, start+frame*(i+2), inter(20)
+			if i >= 30 {
+				pts += pause
+			}
+			if i > 31 {
+				dts += pause // the times of two pictures before
+			}
+			want = append(want, pts)
+			if i%30 == 0 {
+				picture = idr(20)
+			}
+			if i == 30 && pause == 0 {
+				pts += 3 * media.ClockRate
+			}
+			c.video(pts, dts, picture).audio(pidAudio, dts, aac(1))
+		}
+		r, d := demux(t, c.buf, Options{})
+		require.Len(t, r.epochs, 1)
+		var got []int64
+		for _, p := range r.packets(0) {
+			got = append(got, p.PTS)
+		}
+		require.Equal(t, want, got)
+		require.Equal(t, pause == 0, d.Stats().PESErrors == 1)
+	}
+}

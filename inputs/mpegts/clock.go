@@ -51,6 +51,7 @@ type timing struct {
 	told    int64         // DTS of the last unit whose time was told, not counted on
 	toldAt  time.Duration // when that came, by arrival
 	offset  int64         // PTS - DTS of the last unit
+	top     int64         // latest PTS since the last random access point
 	dur     int64         // between units, estimated
 	step    int64         // between the last two
 	steady  bool          // dur was seen, not only told
@@ -224,6 +225,9 @@ func (d *Demuxer) accept(u *unit) error {
 		s.told, s.toldAt = u.dts, u.came
 	}
 	s.lastDTS, s.offset = u.dts, u.pts-u.dts
+	if s.top = max(s.top, u.pts); u.random {
+		s.top = u.pts
+	}
 	d.ref, d.refAt = u.dts, u.came
 	return d.pass(u)
 }
@@ -375,6 +379,7 @@ func (d *Demuxer) shift(n int64) {
 	for _, s := range d.streams {
 		s.lastDTS += n
 		s.told += n
+		s.top += n
 		s.heldFirst += n
 		s.heldLast += n
 		s.order.shift(n)

@@ -64,13 +64,15 @@ func (b *builder) fragment(dst []byte, g *segment, l *lane, p *part) ([]byte, er
 	if len(b.entries) == 0 {
 		return dst, errChanged
 	}
-	at := p.start
+	at, line := p.start, p.line
 	for i := range b.entries {
 		e, next := &b.entries[i], p.stop
+		line.pass(e, at)
 		if i+1 < len(b.entries) {
-			next = b.entries[i+1].DTS
+			n := &b.entries[i+1]
+			next = n.DTS
 			if l.lead {
-				next = max(next, at+1) // as the model has it
+				next = max(next, line.next(n)) // as the model has it
 			}
 		}
 		b.samples = append(b.samples, fmp4.Sample{

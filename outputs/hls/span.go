@@ -13,6 +13,7 @@ type part struct {
 	first, end  uint64 // sequence numbers: first <= seq < end, of all tracks
 	start, stop int64  // decoding time of the first sample, and where the last one ends; ticks
 	independent bool   // begins with a random access point
+	line        line   // of the lead track, at its beginning
 }
 
 // span is how a rendition lies in a segment.
@@ -24,17 +25,23 @@ type span struct {
 	wall        int64 // wall clock of when its first picture or frame is shown, Unix nanoseconds; where there is none, of when one would be
 	independent bool
 
+	line     line // of the lead track
 	open     part // the running part, while has
 	has      bool
 	held     bool  // another track's packet began the next part, and open lasts until the next sample comes
-	last     int64 // decoding time of the last sample, see earliest
+	last     int64 // decoding time of the last sample, see line
 	previous int64 // duration of the sample before it, 0 when not known
 }
 
 func (p *span) add(e *buffer.Entry, s *segment, lead bool) {
-	independent, at := e.Independent(), e.DTS
+	independent, at, line := e.Independent(), e.DTS, p.line
 	if lead {
-		at = max(at, p.earliest(s))
+		if p.samples == 0 {
+			line = newLine(e, s.start)
+		}
+		at = max(at, line.next(e))
+		p.line = line
+		p.line.pass(e, at)
 	}
 	wall := presented(e) + int64(media.Duration(shown(e, at)-e.PTS))
 	if p.samples == 0 {
@@ -47,7 +54,7 @@ func (p *span) add(e *buffer.Entry, s *segment, lead bool) {
 	}
 	if !p.has {
 		p.has = true
-		p.open = part{number: s.part, first: s.partFirst, start: at, independent: independent}
+		p.open = part{number: s.part, first: s.partFirst, start: at, independent: independent, line: line}
 	}
 	p.samples++
 	p.bytes += int64(e.Length)
@@ -62,19 +69,6 @@ func (s *segment) date(e *buffer.Entry) {
 			p.wall = min(p.wall, presented(e))
 		}
 	}
-}
-
-// earliest is when the next sample of the lead track can be decoded: not before the segment, which another track's mark may have begun while the
-// sample was late, nor before the end of what came before it. Ticks.
-func (p *span) earliest(s *segment) int64 {
-	if p.samples == 0 {
-		return s.start
-	}
-	at := p.last + 1
-	if len(p.parts) > 0 {
-		at = max(at, p.stop)
-	}
-	return at
 }
 
 // shown is the presentation time of a sample that is decoded at a time: one that is decoded late is not shown before. Ticks.
@@ -97,7 +91,7 @@ func (s *segment) endPart(next *buffer.Entry) {
 			p.open.end = next.Seq
 		}
 		if p.held = l.waits(next, s); !p.held {
-			p.closePart(max(p.last, p.open.start) + l.lastDuration(next, s, p))
+			p.closePart(p.line.limit(max(p.last, p.open.start) + l.lastDuration(next, s, p)))
 		}
 	}
 }
@@ -106,6 +100,7 @@ func (s *segment) endPart(next *buffer.Entry) {
 func (p *span) closePart(stop int64) {
 	p.has, p.held = false, false
 	p.open.stop, p.stop = stop, stop
+	p.line.floor = max(p.line.floor, stop)
 	p.parts = append(p.parts, p.open)
 }
 
