@@ -3,6 +3,7 @@ package test
 import (
 	"flag"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -119,6 +120,22 @@ var trials = []trial{
 	{name: "refresh", media: made("refresh", fastH264+"-x264-params intra-refresh=1:keyint=50:bframes=0:scenecut=0 "+withAAC)},
 	{name: "sparse-audio", media: made("sparse-audio", fastH264+"-g 30 -c:a aac -b:a 24k")},
 	{name: "jumps", media: jumping, jumps: true},
+	{name: "losses", media: losses(made("losses", fastH264+"-g 30 -bf 2 "+withAAC)), pause: 2},
+	{name: "losses-open-gop", media: losses(made("open-gop", interlacedOpenGOP+" "+withAAC)), pause: 2},
+}
+
+// losses loses seven packets, as many as SRT sends together, each 2.5 s or so.
+func losses(media func(t *testing.T) []byte) func(t *testing.T) []byte {
+	return func(t *testing.T) []byte {
+		rnd, n, next := rand.New(rand.NewPCG(1, 2)), 0, 3.0
+		return filter(media(t), func(_ []byte, at float64) bool {
+			if at > next {
+				n, next = 7, at+5*rnd.Float64()
+			}
+			n--
+			return n < 0
+		})
+	}
 }
 
 // jumping comes back to a piece that begins in mid-GOP, again and again.

@@ -14,9 +14,11 @@ import (
 const (
 	shapeLength = 64 * time.Second // of each clip: whole frames of pictures and 3000 of AAC
 	loopedSound = " -c:a aac -frames:a 3000"
-	everySecond = "-c:v libx264 -preset veryfast -g 30 -bf 2 -pix_fmt yuv420p -b:v 300k" + loopedSound
-	beforeWrap  = 1<<33 - 90*90000 // a minute and a half before time stamps wrap, in ticks
-	ownPause    = 2 * time.Second  // of the encoder that reconnects
+	// interlacedOpenGOP has a keyframe a second, most of which pictures that are shown before it follow.
+	interlacedOpenGOP = "-r 25 -c:v libx264 -preset veryfast -flags +ilme+ildct -x264-params interlaced=1:open-gop=1:keyint=25:bframes=3 -pix_fmt yuv420p"
+	everySecond       = "-c:v libx264 -preset veryfast -g 30 -bf 2 -pix_fmt yuv420p -b:v 300k" + loopedSound
+	beforeWrap        = 1<<33 - 90*90000 // a minute and a half before time stamps wrap, in ticks
+	ownPause          = 2 * time.Second  // of the encoder that reconnects
 )
 
 // shape is a stream as encoders send it in real life.
@@ -36,7 +38,7 @@ type shape struct {
 var shapes = []shape{
 	{name: "x264-defaults", steady: true, args: "-vf negate=enable='gt(mod(t,23),9)',hue=h=120:enable='gt(mod(t,17),14)' -c:v libx264 -pix_fmt yuv420p" + loopedSound},
 	{name: "screen-capture", args: "-vf select='lt(mod(t,8),3)+not(mod(n,45))' -vsync vfr -c:v libx264 -preset veryfast -tune zerolatency -g 60 -pix_fmt yuv420p" + loopedSound},
-	{name: "interlaced-open-gop", steady: true, args: "-r 25 -c:v libx264 -preset veryfast -flags +ilme+ildct -x264-params interlaced=1:open-gop=1:keyint=25:bframes=3 -pix_fmt yuv420p" + loopedSound},
+	{name: "interlaced-open-gop", steady: true, args: interlacedOpenGOP + loopedSound},
 	{name: "hevc", ffmpeg: true, args: "-c:v libx265 -preset ultrafast -x265-params keyint=30:log-level=error -pix_fmt yuv420p" + loopedSound},
 	{name: "radio", args: "-map 1:a -b:a 64k" + loopedSound},
 	{name: "camera-1-fps", args: "-map 0:v -r 1 -c:v libx264 -preset veryfast -tune zerolatency -g 4 -pix_fmt yuv420p"},
