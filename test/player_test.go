@@ -68,7 +68,8 @@ type seen struct {
 	Sound    int          `json:"sound"` // bytes that were decoded
 	Ready    int          `json:"ready"`
 	Buffered [][2]float64 `json:"buffered"`
-	State    string       `json:"state"` // of the player page
+	Repeats  int          `json:"repeats"` // how often the segment or part was asked for that was asked for most often
+	State    string       `json:"state"`   // of the player page
 	Text     string       `json:"text"`
 	Messages []string     `json:"messages"` // errors of hls.js
 }
@@ -81,8 +82,8 @@ func total(all []interval) (sum float64) {
 }
 
 func (s seen) String() string {
-	return fmt.Sprintf("after %.1f s: started %.1f, position %.2f, played %.2f, stalls %.2f, freezes %.2f, jumps %.2f, %d pictures of width %d, %d bytes of sound, ready %d, buffered %.2f, %s %q %q",
-		s.Now, s.Started, s.Position, s.Played, s.Stalls, s.Freezes, s.Jumps, s.Pictures, s.Width, s.Sound, s.Ready, s.Buffered, s.State, s.Text, s.Messages)
+	return fmt.Sprintf("after %.1f s: started %.1f, position %.2f, played %.2f, stalls %.2f, freezes %.2f, jumps %.2f, %d pictures of width %d, %d bytes of sound, ready %d, buffered %.2f, asked for the same %d times, %s %q %q",
+		s.Now, s.Started, s.Position, s.Played, s.Stalls, s.Freezes, s.Jumps, s.Pictures, s.Width, s.Sound, s.Ready, s.Buffered, s.Repeats, s.State, s.Text, s.Messages)
 }
 
 func (p *players) open(name, address string) *player {
@@ -144,4 +145,20 @@ func (p *player) until(limit time.Duration, what string, ok func(seen) bool) see
 		require.FailNow(p.t, "did not come true within "+limit.String()+": "+what, "%s: %s", p.name, v)
 	}
 	return v
+}
+
+// TestPlayersBegin opens players before the publisher comes: they play the stream from its first segment on, and ask for each piece of it once, or
+// twice where one comes late.
+func TestPlayersBegin(t *testing.T) {
+	s := start(t)
+	tabs := newPlayers(t)
+	var all []*player
+	for _, kind := range playerKinds {
+		all = append(all, tabs.kind(kind, s, "live"))
+	}
+	s.publish(plainClip(t), "live")
+	for _, p := range all {
+		v := p.until(30*time.Second, "it plays", func(v seen) bool { return v.Played > 3 })
+		require.LessOrEqual(t, v.Repeats, 3, "%s asks for the same again and again: %s", p.name, v)
+	}
 }

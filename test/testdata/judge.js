@@ -35,6 +35,10 @@
     pictures = decoded
   }
   setInterval(look, tick)
+  const asked = {} // how often, by address
+  new PerformanceObserver((list) => {
+    for (const { name } of list.getEntries()) asked[name] = (asked[name] ?? 0) + 1
+  }).observe({ type: 'resource', buffered: true })
   window.judged = () => {
     const time = now()
     const result = structuredClone(seen)
@@ -46,6 +50,7 @@
       now: time,
       position,
       buffered: ranges,
+      repeats: Math.max(0, ...Object.keys(asked).map((name) => (/\/(part|seg)-[^/]*$/.test(name) ? asked[name] : 0))),
       width: video?.videoWidth ?? 0,
       sound: video?.webkitAudioDecodedByteCount ?? 0,
       ready: video?.readyState ?? 0,
