@@ -173,6 +173,30 @@ func TestPicturesBehindTheMark(t *testing.T) {
 	require.Equal(t, 16, pictures)
 }
 
+// TestUnevenPictures has a segment that the sound ends sooner after its last picture than that came after the one before: the picture lasts until
+// the mark, behind which the next one begins.
+func TestUnevenPictures(t *testing.T) {
+	const tenth = media.ClockRate / 10
+	f := newFeed(t, buffer.Options{})
+	f.begin(videoTrack, aacTrack)
+	next := int64(0)
+	for _, at := range []int64{0, 10, 20, 30, 40, 50, 60, 70, 80, 94, 106, 120, 130, 140, 150, 160} {
+		for ; next <= at*tenth; next += 1920 {
+			f.packet(media.Packet{Track: 1, DTS: next, PTS: next, RandomAccess: true, Payload: make([]byte, 200)}, 0)
+		}
+		p := video(1)
+		p.DTS, p.PTS, p.RandomAccess = at*tenth, at*tenth, at%20 == 0 || at == 106
+		f.packet(p, 0)
+	}
+	s := f.stream(Options{})
+	n := s.current()
+	requireNoFault(t, s)
+	require.Equal(t, 2, n.targetDuration)
+	checkTimes(t, n)
+	_, overlap := presentation(t, s, n)
+	require.Zero(t, overlap)
+}
+
 // TestLatePicture ends an epoch with the picture that was the last for a while: it comes when the next one does. The segment lasts as long
 // as its sound.
 func TestLatePicture(t *testing.T) {

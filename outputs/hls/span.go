@@ -116,10 +116,8 @@ func (l *lane) waits(mark *buffer.Entry, s *segment) bool {
 func (l *lane) lastDuration(next *buffer.Entry, s *segment, p *span) int64 {
 	d := l.unfollowed(p.previous)
 	if l.lead && s.continues(next) {
-		if until := next.DTS - p.last; next.Track == l.track && until > 0 {
+		if until := next.DTS - p.last; until > 0 {
 			d = until
-		} else {
-			d = max(d, until)
 		}
 	}
 	return min(d, math.MaxInt32)
