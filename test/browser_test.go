@@ -215,7 +215,39 @@ func TestPageBeginsAnew(t *testing.T) {
 	stalled := one.until(20*time.Second, "it says that it stands still", func(v seen) bool { return v.State == "stalled" })
 	require.Greater(t, stalled.Played, before.Played)
 	evaluate[any](one.ctx, t, "SourceBuffer.prototype.appendBuffer = window.append; undefined")
-	plays(stalled.Played)
+	before = plays(stalled.Played)
+
+	// Another source that comes while the video is about to play ends the attempt.
+	evaluate[any](one.ctx, t, `((v, p) => {
+		const play = p.play
+		p.play = () => Promise.reject(new DOMException('', 'AbortError'))
+		setTimeout(() => (p.play = play), 1500)
+		v.removeAttribute('src')
+		v.load()
+	})(document.querySelector('video'), HTMLMediaElement.prototype)`)
+	plays(before.Played)
+}
+
+// TestPagePauses pauses and plays by the video itself, as the keys of a keyboard do, and by the page.
+func TestPagePauses(t *testing.T) {
+	s := start(t)
+	s.publish(plainClip(t), "live")
+	s.waitPlayable("live")
+	one := newPlayers(t).page(s, "/live.html")
+	one.until(time.Minute, "it plays", func(v seen) bool { return v.Played > 2 && v.State == "playing" })
+	for _, by := range []struct{ pause, play string }{
+		{"document.querySelector('video').pause()", "document.querySelector('video').play(); undefined"},
+		{"document.querySelector('#play').click()", "document.querySelector('#play').click()"},
+	} {
+		evaluate[any](one.ctx, t, by.pause)
+		paused := one.until(20*time.Second, "it is paused", func(v seen) bool { return v.State == "paused" })
+		time.Sleep(2 * time.Second)
+		still := one.look()
+		require.Equal(t, "paused", still.State, by.pause)
+		require.InDelta(t, paused.Position, still.Position, 0.1, by.pause)
+		evaluate[any](one.ctx, t, by.play)
+		one.until(20*time.Second, "it plays on", func(v seen) bool { return v.Played > still.Played+1 && v.State == "playing" })
+	}
 }
 
 // TestPageHandsOnItsQuery opens the pages of a stream whose name has a +, escaped and plain, with what a proxy may ask for.

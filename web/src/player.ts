@@ -75,11 +75,16 @@ async function play(): Promise<void> {
   try {
     await video.play()
   } catch (error) {
-    if (!(error instanceof DOMException) || error.name !== 'NotAllowedError') return // what is loaded instead is played when it comes
+    if (!(error instanceof DOMException) || error.name !== 'NotAllowedError') return // watch tries again
     // Sound without a click is not allowed: the page begins muted and says how to hear it.
     video.muted = true
-    await video.play().catch(() => show('paused'))
+    await video.play().catch(() => paused())
   }
+}
+
+function paused(): void {
+  wanted = false
+  show('paused')
 }
 
 let position = 0
@@ -91,18 +96,19 @@ function watch(): void {
   const goes = video.currentTime !== position
   position = video.currentTime
   if (goes || video.paused) moved = now
-  if (!engine || video.paused) return
+  if (!engine) return
+  // The player gives the video another source after what could not be decoded. That stops a video, and ends an attempt to play it.
+  if (video.paused && wanted) void play()
+  if (video.paused) return
   if (goes && video.readyState > 2) show('playing')
   else if (document.body.dataset.state === 'playing' && now - moved > 1000) show('stalled')
 }
 
+// Keys of the keyboard and controls of the browser pause and play too. A new source fires no pause.
 video.addEventListener('pause', () => {
-  if (!wanted) show('paused')
+  if (!video.ended) paused()
 })
-// The player has given the video another source, after what could not be decoded. That stops a video.
-video.addEventListener('emptied', () => {
-  if (engine && wanted) void play()
-})
+video.addEventListener('play', () => (wanted = true))
 video.addEventListener('ended', () => void seek())
 
 function option(o: { id: number; label: string; selected: boolean }): HTMLOptionElement {
@@ -120,14 +126,10 @@ function fillMenus(): void {
 }
 
 function toggle(): void {
-  if (video.paused) {
-    wanted = true
-    engine?.seekLive()
-    void play()
-  } else {
-    wanted = false
-    video.pause()
-  }
+  if (!video.paused) return video.pause()
+  wanted = true
+  engine?.seekLive()
+  void play()
 }
 
 function soundChanged(): void {
