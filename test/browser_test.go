@@ -216,6 +216,7 @@ func TestPageBeginsAnew(t *testing.T) {
 	require.Greater(t, stalled.Played, before.Played)
 	evaluate[any](one.ctx, t, "SourceBuffer.prototype.appendBuffer = window.append; undefined")
 	before = plays(stalled.Played)
+	require.Contains(t, strings.Join(before.Messages, "\n"), "Playback begins anew: it stands still, and the stream goes on.")
 
 	// Another source that comes while the video is about to play ends the attempt.
 	evaluate[any](one.ctx, t, `((v, p) => {

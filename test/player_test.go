@@ -71,7 +71,7 @@ type seen struct {
 	Repeats  int          `json:"repeats"` // how often the segment or part was asked for that was asked for most often
 	State    string       `json:"state"`   // of the player page
 	Text     string       `json:"text"`
-	Messages []string     `json:"messages"` // errors of hls.js
+	Messages []string     `json:"messages"` // errors of hls.js, warnings of the page
 }
 
 func total(all []interval) (sum float64) {

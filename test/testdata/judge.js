@@ -59,4 +59,6 @@
     }
   }
   window.said = (message) => seen.messages.push(`${now().toFixed(2)} ${message}`)
+  const warn = console.warn
+  console.warn = (...all) => (window.said(all.join(' ')), warn(...all))
 })()

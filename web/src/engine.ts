@@ -69,8 +69,10 @@ class HlsEngine implements Engine {
     })
     this.hls.on(Events.ERROR, (_, data) => {
       if (!data.fatal) return
-      if (data.type === ErrorTypes.MEDIA_ERROR && this.mayRecover()) this.hls.recoverMediaError()
-      else callbacks.lost(data.details)
+      if (data.type === ErrorTypes.MEDIA_ERROR && this.mayRecover()) {
+        console.warn(`The browser could not play what came: ${data.error.message}`)
+        this.hls.recoverMediaError()
+      } else callbacks.lost(data.details)
     })
     this.hls.loadSource(url)
     this.hls.attachMedia(video)

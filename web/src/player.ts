@@ -60,8 +60,9 @@ function stop(): void {
 let reseeking = false
 
 /** Playback can't go on: it begins anew, or waits for the stream to come back. */
-function lost(): void {
+function lost(reason: string): void {
   if (reseeking) return
+  console.warn(`Playback begins anew: ${reason}.`)
   reseeking = true
   show('stalled')
   stop()
@@ -209,9 +210,9 @@ async function look(): Promise<void> {
   if (news * lookEvery >= patient) {
     news = 0
     patient *= 2
-    lost()
+    lost('it stands still, and the stream goes on')
   } else if (['absent', 'unplayable'].includes(found.state)) {
-    lost()
+    lost('the stream is gone')
   }
 }
 
