@@ -6,6 +6,7 @@ import "brume/media"
 type gops struct {
 	last    place // the newest random access point
 	started bool  // there was one
+	lost    bool  // pictures behind it are lost, so that nothing of its GOP counts
 	longest int64 // distance, in decoding time
 	top     int64 // latest presentation time of the track, while started
 	late    int64 // that of the random access point that was shown late last
@@ -31,7 +32,7 @@ func (c *cutter) countGOP(at place, random bool) {
 		g.pictures++
 		return
 	}
-	if distance := at.dts - g.last.dts; g.started && distance > 0 {
+	if distance := at.dts - g.last.dts; g.started && !g.lost && distance > 0 {
 		g.longest = max(g.longest, min(distance, maxPace))
 		g.beforeThat, g.previous = g.previous, g.pictures
 		whole := (c.target + distance/2) / distance * distance
@@ -44,8 +45,11 @@ func (c *cutter) countGOP(at place, random bool) {
 	if !g.started {
 		g.top = at.pts
 	}
-	g.last, g.started, g.pictures = at, true, 1
+	g.last, g.started, g.lost, g.pictures = at, true, false, 1
 }
+
+// lost says that pictures of a track are lost before the random access point that comes next.
+func (c *cutter) lost(track int) { c.gops.lost = c.gops.lost || track == c.lead }
 
 // need notes a distance of random access points, in ticks, for TARGETDURATION.
 func (c *cutter) need(distance int64) {

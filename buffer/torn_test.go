@@ -35,12 +35,13 @@ func (d damaged) write(t *testing.T, w *Writer, keep bool) (count int) {
 			torn = true
 			continue
 		}
+		resumes := torn && random
 		if torn = torn && !random; torn {
 			count++
 		}
 		if keep || !torn {
 			w.SetTime(epochTime.Add(media.Duration(dts)))
-			require.NoError(t, w.WritePacket(&media.Packet{DTS: dts, PTS: dts + 3000, RandomAccess: random, Torn: torn, Payload: []byte{1}}))
+			require.NoError(t, w.WritePacket(&media.Packet{DTS: dts, PTS: dts + 3000, RandomAccess: random, Torn: torn, Resumes: resumes, Payload: []byte{1}}))
 		}
 	}
 	w.Commit()
@@ -94,6 +95,7 @@ func TestTorn(t *testing.T) {
 			require.Equal(t, want, got)
 			require.Equal(t, wanted.TargetDuration, info.TargetDuration)
 			require.Equal(t, wanted.PartTarget, info.PartTarget)
+			require.Equal(t, int(ceilSeconds(d.gop*3000)), info.Keyframes, "a GOP with a loss is no longer than others")
 		})
 	}
 }

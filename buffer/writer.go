@@ -140,6 +140,9 @@ func (w *Writer) WritePacket(p *media.Packet) error {
 		if torn {
 			return Torn
 		}
+		if p.RandomAccess && p.Resumes {
+			w.cutter.lost(p.Track)
+		}
 		flags := w.cutter.next(p.Track, at, p.RandomAccess)
 		if p.RandomAccess && p.Gradual {
 			flags |= Gradual

@@ -129,6 +129,9 @@ type Packet struct {
 	// Torn says of a picture that it may refer to pictures that were lost on the way to the server. It is no random access
 	// point. Receivers and recorders conceal what is wrong with it; browsers end with an error.
 	Torn bool
+	// Resumes says of a random access point that pictures between it and the one before are lost or torn: how far apart the
+	// two are is not the encoder's doing.
+	Resumes bool
 	// Join is the number of the transport stream packet, counted from the first of the input, from where on a receiver
 	// gets the program's tables and then this access unit. Only MPEG-TS inputs tell it, of video.
 	Join    uint64

@@ -40,6 +40,7 @@ type entry struct {
 // and are shown before it may refer to some from before (leading pictures of ITU-T H.265), which the epoch does not have; after a loss they are torn.
 // So are those behind a picture that tells a decoder to remove pictures which it does not have: decoders of browsers end with an error there.
 func (e *entry) enters(u *unit, wait time.Duration) bool {
+	u.resumes = u.resumes && e.state != entryWaits // nothing comes before it
 	if !e.place(u, wait) {
 		return false
 	}
@@ -58,6 +59,7 @@ func (e *entry) place(u *unit, wait time.Duration) bool {
 		e.begin(entryResumes, u)
 		e.since = u.came
 	case u.random && e.state == entryTorn:
+		u.resumes = true
 		e.begin(entryResumes, u)
 	case e.state == entryTorn:
 		if u.torn = u.came-e.since < wait; !u.torn {

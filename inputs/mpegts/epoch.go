@@ -154,7 +154,8 @@ func (d *Demuxer) write(u *unit) error {
 		d.stats.TornUnits++
 	}
 	d.pkt = media.Packet{
-		Track: u.s.track, DTS: u.dts, PTS: u.pts, RandomAccess: u.random, Gradual: u.gradual, Torn: u.torn, Join: u.join, Payload: u.payload,
+		Track: u.s.track, DTS: u.dts, PTS: u.pts, RandomAccess: u.random, Gradual: u.gradual, Torn: u.torn, Resumes: u.random && u.resumes,
+		Join: u.join, Payload: u.payload,
 	}
 	err := d.sink.WritePacket(&d.pkt)
 	d.pkt.Payload = nil

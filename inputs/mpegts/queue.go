@@ -23,7 +23,7 @@ type unit struct {
 	dts, pts int64
 	random   bool
 	closed   bool // of random access, and no picture behind it needs one before it
-	resumes  bool // of random access, behind a loss
+	resumes  bool // of random access, see media.Packet
 	torn     bool // see media.Packet
 	marking  h26x.H264Marking
 	gradual  bool          // see media.Packet

@@ -117,6 +117,9 @@ func TestContinuity(t *testing.T) {
 			r, d := demux(t, c.in, Options{})
 			require.Equal(t, c.times, r.times(0))
 			require.Equal(t, c.torn, r.torn(0))
+			for i, list := 1, r.epochs[0].track(0); i < len(list); i++ {
+				require.Equal(t, list[i].RandomAccess && list[i-1].Torn, list[i].Resumes, "picture %d", i)
+			}
 			s := d.Stats()
 			require.Equal(t, uint64(len(c.torn)), s.TornUnits)
 			require.Equal(t, c.errors, s.ContinuityErrors)
@@ -221,6 +224,7 @@ func TestLossBeforeOpenGOP(t *testing.T) {
 		for i, p := range list[first:] {
 			torn := first+i < next || p.PTS < list[next].PTS
 			require.Equal(t, torn, p.Torn, "%s: picture %d", name, first+i)
+			require.Equal(t, first+i == next, p.Resumes, "%s: picture %d", name, first+i)
 			if torn && first+i > next {
 				lead++
 			}
