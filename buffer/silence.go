@@ -84,6 +84,16 @@ func (w *Writer) fillSilence(dts int64) error {
 	}
 }
 
+// soundOut lets the sound of an epoch that is over last as long as its picture, to the frame. What is missing, a picture and a frame of sound, and
+// what the next epoch's sound begins after its picture, is a hole of about 0.1 s, beyond which hls.js does not always come.
+func (w *Writer) soundOut() error {
+	until, ok := w.cutter.leadEnd()
+	if !w.open || !ok {
+		return nil
+	}
+	return w.fillSilence(until)
+}
+
 // mostSilent is the track whose next silent frame would come first, -1 where no track can be filled.
 func (w *Writer) mostSilent() int {
 	first := -1

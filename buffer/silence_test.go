@@ -107,3 +107,41 @@ func TestSilenceIsBounded(t *testing.T) {
 	_, silent := holes(t, entries(t, r), 1)
 	require.InDelta(t, 10*media.ClockRate/1920, silent, 30, "the clock gives way by 500 ppm")
 }
+
+// TestSilenceAtTheEnd checks that the sound of an epoch lasts as long as its picture, whichever way the epoch ends.
+func TestSilenceAtTheEnd(t *testing.T) {
+	for name, end := range map[string]func(w *Writer) error{
+		"by its writer": func(w *Writer) error { return w.EndEpoch() },
+		"by another epoch": func(w *Writer) error {
+			require.NoError(t, w.BeginEpoch([]media.Track{aacTrack, videoTrack}))
+			return w.WritePacket(&media.Packet{Track: 1, DTS: 0, PTS: 0, RandomAccess: true, Payload: []byte{1}})
+		},
+		"by a pause": func(w *Writer) error {
+			return w.WritePacket(&media.Packet{DTS: 60 * media.ClockRate, PTS: 60 * media.ClockRate, RandomAccess: true, Payload: []byte{1}})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, r, _ := newBuffer(t, Options{})
+			require.NoError(t, w.BeginEpoch([]media.Track{videoTrack, aacTrack}))
+			sound := int64(0)
+			for n := range int64(90) {
+				w.SetTime(epochTime.Add(media.Duration(n * 3000)))
+				write(t, w, 0, n*3000, n%30 == 0, []byte{1})
+				for ; sound < min(n*3000, 240000); sound += 1920 {
+					write(t, w, 1, sound, true, []byte{1})
+				}
+			}
+			require.NoError(t, end(w))
+			w.Commit()
+			last := int64(0)
+			epoch := entries(t, r)[0].Epoch
+			for _, e := range entries(t, r) {
+				if e.Epoch == epoch && e.Track == 1 {
+					last = e.DTS + 1920
+				}
+			}
+			require.Greater(t, last, int64(90*3000-1920))
+			require.LessOrEqual(t, last, int64(90*3000))
+		})
+	}
+}

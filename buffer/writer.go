@@ -126,6 +126,9 @@ func (w *Writer) WritePacket(p *media.Packet) error {
 		return nil
 	}
 	if w.pending {
+		if err := w.soundOut(); err != nil {
+			return err
+		}
 		w.beginEpoch(dts)
 	} else if w.cutter.timed(p.Track) && !torn { // silence would make the segment's sound longer than the segment
 		if err := w.fillSilence(dts); err != nil {
@@ -350,6 +353,9 @@ func (w *Writer) EndEpoch() error {
 	w.pending = false
 	if !w.open {
 		return nil
+	}
+	if err := w.soundOut(); err != nil {
+		return err
 	}
 	pos, err := w.room(0)
 	if err != nil {
