@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestOneProcessPerConnection kills each kind of process and looks at everybody else.
+// TestKillingAPeersProcessTouchesNobodyElse kills each kind of process and looks at everybody else.
 func TestKillingAPeersProcessTouchesNobodyElse(t *testing.T) {
 	t.Parallel()
 	s := start(t)

@@ -50,8 +50,8 @@ type FaultCount struct {
 }
 
 const (
-	viewerWindow = 10 * time.Second
-	maxViewers   = 65536
+	viewerWindow = 10 * time.Second // how long a viewer counts after its last request of a playlist, segment or part
+	maxViewers   = 65536            // told apart in one stream
 	classGone    = "gone"
 )
 

@@ -33,8 +33,6 @@ const (
 	MaxConnections = 16384
 	// MaxListeners bounds the listening sockets.
 	MaxListeners = 64
-	// MaxViewers bounds the viewers told apart in one stream.
-	MaxViewers = 65536
 	// StreamsPerMessage bounds one Streams message, so that it fits a control message.
 	StreamsPerMessage = 100
 	// CloseGrace is how long running requests may go on after MsgClose.
@@ -48,8 +46,6 @@ const (
 	// source may take, the first two of which do not answer (libsrt waits 3 s for each). With what it may wait after that
 	// for a playlist, it is less than players and proxies wait.
 	Hold = 9 * time.Second
-	// ViewerWindow is how long a viewer counts after its last request of a playlist, segment or part.
-	ViewerWindow = 10 * time.Second
 )
 
 // Limits bound what clients may use up, and say what they get.
@@ -163,7 +159,7 @@ type Streams struct {
 type StreamStats struct {
 	Name        string `json:"name"`
 	ID          uint64 `json:"id"`
-	Viewers     int    `json:"viewers"`      // different clients (address and user agent) within ViewerWindow
+	Viewers     int    `json:"viewers"`      // different clients (address and user agent) in the last 10 s
 	Requests    uint64 `json:"requests"`     // of its playlists, segments and parts
 	Bytes       uint64 `json:"bytes"`        // of bodies
 	PlayerViews uint64 `json:"player_views"` // player pages asked for while it was known

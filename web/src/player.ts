@@ -2,7 +2,7 @@ import './style.css'
 import { start, type Engine } from './engine'
 import { presence } from './source'
 
-/** waiting: not live. connecting: found, loading. stalled: was playing, nothing comes. blocked: the browser wants a click first. */
+/** waiting: not live. connecting: found, loading. stalled: was playing, nothing comes. paused: by the viewer, or the browser wants a click first. */
 type State = 'waiting' | 'connecting' | 'playing' | 'paused' | 'stalled' | 'unreachable' | 'error'
 
 const $ = <T extends Element>(selector: string) => document.querySelector<T>(selector)!
