@@ -256,15 +256,5 @@ func (e *Entry) Has(f Flags) bool { return e.Flags&f == f }
 // Independent reports whether the entry can be decoded without any before it.
 func (e *Entry) Independent() bool { return e.Flags&(RandomAccess|Gradual) == RandomAccess }
 
-// leadTrack is the track that segments and parts are cut by: the first video track, else the
-// first audio track, else the first of data, else the first.
-func leadTrack(tracks []media.Track) int {
-	for _, kind := range []media.Kind{media.Video, media.Audio, media.Data} {
-		for i := range tracks {
-			if tracks[i].Codec.Kind() == kind {
-				return i
-			}
-		}
-	}
-	return 0
-}
+// leadTrack is the track that segments and parts are cut by. The stream as it came is it where there is nothing else.
+func leadTrack(tracks []media.Track) int { return max(media.Lead(tracks, nil), 0) }

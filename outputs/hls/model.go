@@ -45,16 +45,13 @@ type epoch struct {
 // newEpoch works out the renditions of an epoch. Tracks that can't be carried have none, and there is one of video at
 // most: the lead track, whose random access points the segments begin with.
 func newEpoch(id uint64, tracks []media.Track) *epoch {
-	e := &epoch{id: id, tracks: tracks, lead: -1}
+	e := &epoch{id: id, tracks: tracks, lead: media.Lead(tracks, func(i int) bool { return tracks[i].Codec.Kind() != media.Data })}
 	for _, kind := range []media.Kind{media.Video, media.Audio} {
 		position := 0
 		for i := range tracks {
 			t := &tracks[i]
 			if t.Codec.Kind() != kind {
 				continue
-			}
-			if e.lead < 0 {
-				e.lead = i
 			}
 			if l, ok := newLane(t); ok && (kind == media.Audio || e.lead == i) {
 				l.id = kind.String()[:1] + strconv.Itoa(position)

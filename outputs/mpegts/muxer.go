@@ -104,23 +104,11 @@ func NewMuxer(tracks []media.Track) (*Muxer, error) {
 			next++
 		}
 	}
-	m.pcr = leader(kept)
+	m.pcr = m.streams[media.Lead(tracks, func(i int) bool { return m.streams[i] != nil })]
 	m.tables = buildTables(kept, m.pcr.pid)
 	// A new muxer follows another in the same connection when an epoch begins: its counters start anew, and say so.
 	m.Reset()
 	return m, nil
-}
-
-// leader is the first video, else the first audio, else the first track.
-func leader(all []*elementary) *elementary {
-	for _, kind := range []media.Kind{media.Video, media.Audio} {
-		for _, e := range all {
-			if e.track.Codec.Kind() == kind {
-				return e
-			}
-		}
-	}
-	return all[0]
 }
 
 // Reset begins a segment that can be played by itself: the next packet is preceded by PAT and PMT, continuity counters

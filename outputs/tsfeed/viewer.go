@@ -267,7 +267,7 @@ func (v *Viewer) begin(epoch uint64) error {
 	if v.raw = rawTrack(tracks); v.raw >= 0 {
 		return nil
 	}
-	v.lead = leadOf(tracks)
+	v.lead = media.Lead(tracks, func(i int) bool { return mpegts.Supports(tracks[i].Codec) })
 	v.muxer, err = mpegts.NewMuxer(tracks)
 	if err != nil {
 		v.muxer = nil // the other epochs may do
@@ -278,23 +278,4 @@ func (v *Viewer) begin(epoch uint64) error {
 	v.muxer.Bound(&v.filler)
 	v.restart()
 	return nil
-}
-
-// leadOf is the track whose random access points cut segments: the first video track, or else the first audio track.
-func leadOf(tracks []media.Track) int {
-	lead := 0
-	best := media.Data
-	for i := range tracks {
-		kind := tracks[i].Codec.Kind()
-		if !mpegts.Supports(tracks[i].Codec) {
-			continue
-		}
-		if kind == media.Video {
-			return i
-		}
-		if kind == media.Audio && best == media.Data {
-			lead, best = i, kind
-		}
-	}
-	return lead
 }

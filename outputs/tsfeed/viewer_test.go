@@ -410,27 +410,6 @@ func TestNothingThatCanBeSent(t *testing.T) {
 	r.waitFor(2)
 }
 
-func TestLead(t *testing.T) {
-	for _, c := range []struct {
-		name   string
-		codecs []media.Codec
-		want   int
-	}{
-		{"video first", []media.Codec{media.H264, media.AAC}, 0},
-		{"video second", []media.Codec{media.AAC, media.H265}, 1},
-		{"audio only", []media.Codec{media.SCTE35, media.AAC, media.MP2}, 1},
-		{"data only", []media.Codec{media.SCTE35}, 0},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			var all []media.Track
-			for _, codec := range c.codecs {
-				all = append(all, media.Track{Codec: codec})
-			}
-			require.Equal(t, c.want, leadOf(all))
-		})
-	}
-}
-
 // TestTorn: viewers get the pictures behind a loss, too.
 func TestTorn(t *testing.T) {
 	s := newStream(t, 0)
