@@ -53,6 +53,7 @@ type connection struct {
 	stats   srt.ConnStats
 	samples samples
 	ended   api.EventEnd // why, once it is known
+	endedBy string       // who asked for the end, for the log; empty for the peer, the process or the controller
 
 	dialer    *dialer     // that makes the connection, nil where the peer called
 	why       *srt.Failed // it ends
@@ -308,7 +309,7 @@ func (c *Controller) connectionFailed(p *process, failed srt.Failed) {
 		level = slog.LevelError
 	}
 	c.log.Log(context.Background(), level, "SRT connection ends", "conn", conn.ID, "stream", conn.Stream, "role", roleName(conn.Role), "peer", conn.Peer,
-		"reason", failed.Reason, "detail", untrusted.Text(failed.Detail, 500))
+		"by", conn.endedBy, "reason", failed.Reason, "detail", untrusted.Text(failed.Detail, 500))
 	if failed.Reason == srt.FailBuffer {
 		for _, s := range conn.published() {
 			s.corrupt = true // a viewer's word is none on what others see
@@ -336,7 +337,8 @@ func (c *Controller) connectionEnded(p *process, status string) {
 			c.log.Error("an SRT connection process has died", "conn", conn.ID, "stream", conn.Stream, "role", roleName(conn.Role), "peer", conn.Peer,
 				"pid", p.PID, "status", status, "stderr", p.lastWords())
 		} else {
-			c.log.Info("SRT connection ended", "conn", conn.ID, "stream", conn.Stream, "role", roleName(conn.Role), "peer", conn.Peer, "status", status)
+			c.log.Info("SRT connection ended", "conn", conn.ID, "stream", conn.Stream, "role", roleName(conn.Role), "peer", conn.Peer,
+				"by", conn.endedBy, "status", status)
 		}
 	}
 	if l := c.listenerOf(conn.Port); l != nil && (!p.failed || p.killed) {

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -218,6 +219,7 @@ func TestWhyAProcessEndsIsHeard(t *testing.T) {
 		r.eventually("it is gone", func() bool { return len(r.Connections()) == 0 })
 	}
 	require.EqualValues(t, rounds, r.Metrics().Failures[srt.FailClosed])
+	require.Equal(t, rounds, strings.Count(r.log.String(), "the API"), "one line for each end")
 }
 
 func TestConnectionThatDoesNotObeyIsEnded(t *testing.T) {

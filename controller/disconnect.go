@@ -13,8 +13,7 @@ func (c *Controller) EndPublisher(name string) error {
 	if s == nil || s.publisher == nil {
 		return api.ErrNoPublisher
 	}
-	c.log.Info("the publisher is ended by the API", "stream", name, "conn", s.publisher.ID, "peer", s.publisher.Peer)
-	c.closeConnection(s.publisher)
+	c.disconnect(s.publisher)
 	return nil
 }
 
@@ -26,7 +25,12 @@ func (c *Controller) Disconnect(id string) error {
 	if conn == nil {
 		return api.ErrNotFound
 	}
-	c.log.Info("a connection is ended by the API", "conn", id, "stream", conn.Stream, "peer", conn.Peer)
-	c.closeConnection(conn)
+	c.disconnect(conn)
 	return nil
+}
+
+// disconnect ends a connection for the API. One line of the log tells of its end, and by whom.
+func (c *Controller) disconnect(conn *connection) {
+	conn.endedBy = "the API"
+	c.closeConnection(conn)
 }
