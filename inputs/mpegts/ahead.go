@@ -6,15 +6,10 @@ import (
 	"brume/media"
 )
 
-// ahead holds units of one stream whose times lie ahead of where the program is, or of what is shown, though not so far that the clock would have jumped: a pause of
-// the stream that comes before its time, or one wrong time stamp. It is one or the other when the stream goes on, or when the other tracks or the
-// time of arrival have come as far. A source that sends in real time is silent for as long as its times say, so nothing of it is held.
-type ahead struct{ queue }
-
 // place lets a unit pass to the judge whose time is about where the program is. timed: its time was told by a PES, not counted on.
 func (d *Demuxer) place(u *unit, timed bool) error {
 	u.timed = timed
-	q := &d.ahead.queue
+	q := &d.ahead
 	if len(q.units) == 0 {
 		if d.leads(u) || d.shownLate(u) {
 			q.push(u)
@@ -118,8 +113,8 @@ func (d *Demuxer) smooth(next int64) error {
 
 // empty accepts what is held, with the times that retime gives.
 func (d *Demuxer) empty(retime func(i int, u *unit)) error {
-	q := d.ahead.queue
-	d.ahead.queue = queue{}
+	q := d.ahead
+	d.ahead = queue{}
 	for i := range q.units {
 		u := &q.units[i]
 		u.payload = q.payload(u)
@@ -129,7 +124,7 @@ func (d *Demuxer) empty(retime func(i int, u *unit)) error {
 		}
 	}
 	q.reset()
-	d.ahead.queue = q
+	d.ahead = q
 	return nil
 }
 

@@ -38,7 +38,11 @@ type clock struct {
 
 	early queue // data that came before the first time, in the order of arrival
 
-	ahead ahead
+	// ahead are units of one stream whose times lie ahead of where the program is, or of what is shown, though not so far that the clock would have
+	// jumped: a pause of the stream that comes before its time, or one wrong time stamp. It is one or the other when the stream goes on, or when
+	// the other tracks or the time of arrival have come as far. A source that sends in real time is silent for as long as its times say, so nothing
+	// of it is held.
+	ahead queue
 
 	held      queue // units behind a jump that is not sure yet, or that not all tracks made
 	heldSince time.Duration
@@ -370,7 +374,7 @@ func (d *Demuxer) shift(n int64) {
 	if d.changeRef != media.NoPTS {
 		d.changeRef += n
 	}
-	for _, q := range []*queue{&d.pending, &d.held, &d.ahead.queue} {
+	for _, q := range []*queue{&d.pending, &d.held, &d.ahead} {
 		for i := range q.units {
 			q.units[i].dts += n
 			q.units[i].pts += n
