@@ -29,7 +29,7 @@ func (c *Controller) takeCall(p *process) bool {
 	return false
 }
 
-// stillCalls tells whether a call may still get a process. One that may not is forgotten.
+// stillCalls reports whether a call may still get a process. It forgets one that may not.
 func (c *Controller) stillCalls(o *pendingCall, now time.Time) bool {
 	switch {
 	case o.conn.over:

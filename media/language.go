@@ -2,7 +2,7 @@ package media
 
 import "strings"
 
-// LanguageCode returns the ISO 639-2 code in the first three bytes in lower case, empty if there is none or it is undetermined.
+// LanguageCode returns the ISO 639-2 code in the first three bytes in lower case, empty where the bytes hold no code, or that for undetermined.
 func LanguageCode(b []byte) string {
 	if len(b) < 3 {
 		return ""

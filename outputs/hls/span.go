@@ -22,7 +22,7 @@ type span struct {
 	samples     int
 	bytes       int64
 	start, stop int64 // of the segment so far, as in part
-	wall        int64 // wall clock of when its first picture or frame is shown, Unix nanoseconds; where there is none, of when one would be
+	wall        int64 // wall clock of when its first picture or frame is shown, Unix nanoseconds; while nothing has come, of when it would be
 	independent bool
 
 	line     line // of the lead track
