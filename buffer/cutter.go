@@ -160,6 +160,22 @@ func (c *cutter) leadEnd() (dts int64, ok bool) {
 	return p.last + p.longest(), true
 }
 
+// shownEnd returns until when the last packet of the lead track is shown: where it ends or, with B-frames, up to a segment target later, as long
+// as no part of another track becomes longer than PART-TARGET by that.
+func (c *cutter) shownEnd() (pts int64, ok bool) {
+	end, ok := c.leadEnd()
+	if !ok || !c.gops.started {
+		return end, ok
+	}
+	shown := end + min(max(c.gops.top-c.spans[c.lead].pace.last, 0), c.target)
+	for i := range c.spans {
+		if s := &c.spans[i]; i != c.lead && s.inPart && c.timed(i) && c.parts == partsOn {
+			shown = min(shown, s.part+c.partMost())
+		}
+	}
+	return max(shown, end), true
+}
+
 func (c *cutter) startSegment(at place) Flags {
 	c.from, c.leadIn, c.whole = at, false, false
 	for i := range c.spans {

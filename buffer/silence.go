@@ -84,10 +84,10 @@ func (w *Writer) fillSilence(dts int64) error {
 	}
 }
 
-// soundOut lets the sound of an epoch that is over last as long as its picture, to the frame. What is missing, a picture and a frame of sound, and
-// what the next epoch's sound begins after its picture, is a hole of about 0.1 s, beyond which hls.js does not always come.
+// soundOut lets the sound of an epoch that is over last as long as its picture is shown, to the frame. In a player each picture of the next epoch is
+// shown as long after that as it is decoded, with B-frames 0.1 s or so, and hls.js may stand still at a hole of more than 0.1 s.
 func (w *Writer) soundOut() error {
-	until, ok := w.cutter.leadEnd()
+	until, ok := w.cutter.shownEnd()
 	if !w.open || !ok {
 		return nil
 	}

@@ -2,6 +2,7 @@ package buffer
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -108,7 +109,7 @@ func TestSilenceIsBounded(t *testing.T) {
 	require.InDelta(t, 10*media.ClockRate/1920, silent, 30, "the clock gives way by 500 ppm")
 }
 
-// TestSilenceAtTheEnd checks that the sound of an epoch lasts as long as its picture, whichever way the epoch ends.
+// TestSilenceAtTheEnd checks that the sound of an epoch lasts as long as its picture is shown, whichever way the epoch ends.
 func TestSilenceAtTheEnd(t *testing.T) {
 	for name, end := range map[string]func(w *Writer) error{
 		"by its writer": func(w *Writer) error { return w.EndEpoch() },
@@ -120,28 +121,42 @@ func TestSilenceAtTheEnd(t *testing.T) {
 			return w.WritePacket(&media.Packet{DTS: 60 * media.ClockRate, PTS: 60 * media.ClockRate, RandomAccess: true, Payload: []byte{1}})
 		},
 	} {
-		t.Run(name, func(t *testing.T) {
-			w, r, _ := newBuffer(t, Options{})
-			require.NoError(t, w.BeginEpoch([]media.Track{videoTrack, aacTrack}))
-			sound := int64(0)
-			for n := range int64(90) {
-				w.SetTime(epochTime.Add(media.Duration(n * 3000)))
-				write(t, w, 0, n*3000, n%30 == 0, []byte{1})
-				for ; sound < min(n*3000, 240000); sound += 1920 {
-					write(t, w, 1, sound, true, []byte{1})
+		for _, c := range []struct {
+			name         string
+			late         int64 // by how much pictures are shown later than they are decoded
+			partTarget   time.Duration
+			pictures     int64
+			shortest, to int64 // where the sound ends
+		}{
+			{"pictures in their order", 0, -1, 90, 90*3000 - 1920, 90 * 3000},
+			{"pictures shown later", 6000, -1, 90, 90*3000 + 6000 - 1920, 90*3000 + 6000},
+			{"pictures shown later, in parts", 6000, 0, 98, 98*3000 + 6000 - 1920, 98*3000 + 6000},
+			{"pictures shown later, a whole part", 6000, 0, 90, 90*3000 - 1920, 90*3000 + 4500},
+			{"a time that makes no sense", 1000 * media.ClockRate, -1, 90, 91 * 3000, 120 * 3000},
+		} {
+			t.Run(name+", "+c.name, func(t *testing.T) {
+				w, r, _ := newBuffer(t, Options{PartTarget: c.partTarget})
+				require.NoError(t, w.BeginEpoch([]media.Track{videoTrack, aacTrack}))
+				sound := int64(0)
+				for n := range c.pictures {
+					w.SetTime(epochTime.Add(media.Duration(n * 3000)))
+					require.NoError(t, w.WritePacket(&media.Packet{DTS: n * 3000, PTS: n*3000 + c.late, RandomAccess: n%30 == 0, Payload: []byte{1}}))
+					for ; sound < min(n*3000, (c.pictures-10)*3000); sound += 1920 {
+						write(t, w, 1, sound, true, []byte{1})
+					}
 				}
-			}
-			require.NoError(t, end(w))
-			w.Commit()
-			last := int64(0)
-			epoch := entries(t, r)[0].Epoch
-			for _, e := range entries(t, r) {
-				if e.Epoch == epoch && e.Track == 1 {
-					last = e.DTS + 1920
+				require.NoError(t, end(w))
+				w.Commit()
+				last := int64(0)
+				epoch := entries(t, r)[0].Epoch
+				for _, e := range entries(t, r) {
+					if e.Epoch == epoch && e.Track == 1 {
+						last = e.DTS + 1920
+					}
 				}
-			}
-			require.Greater(t, last, int64(90*3000-1920))
-			require.LessOrEqual(t, last, int64(90*3000))
-		})
+				require.Greater(t, last, c.shortest)
+				require.LessOrEqual(t, last, c.to)
+			})
+		}
 	}
 }
