@@ -561,6 +561,8 @@ func TestSourceThatFails(t *testing.T) {
 	web.hearsOf(httpd.MsgSource, &told)
 	const why = "the source of this stream can't be reached: the connection timed out"
 	require.Equal(t, httpd.Source{Name: "live", State: httpd.SourceFailed, Why: why}, told)
+	require.Equal(t, 2, strings.Count(d.log.String(), "an SRT call has failed"), "one line for each attempt")
+	require.NotContains(t, d.log.String(), "SRT connection ends", "there was none")
 
 	asks := func() (a httpd.Source) {
 		d.says(web, httpd.MsgWanted, httpd.Wanted{Name: "live"})

@@ -304,6 +304,9 @@ func (c *Controller) connectionFailed(p *process, failed srt.Failed) {
 		c.noteRefusal(why, conn.refusal(secretReasons[why]), conn.event()) // libsrt has refused it
 		return
 	}
+	if c.isFailedAttempt(conn, *conn.why) {
+		return // callFails logs the whole attempt
+	}
 	level := slog.LevelInfo
 	if failed.Reason == srt.FailInternal || failed.Reason == srt.FailBuffer {
 		level = slog.LevelError

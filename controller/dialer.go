@@ -248,18 +248,19 @@ func (c *Controller) callEnded(conn *connection) {
 	if k == nil || k.conn != conn {
 		return
 	}
-	k.conn = nil
 	now := time.Now()
 	why := srt.Failed{Reason: srt.FailCrash, Detail: "its process has died"}
 	if conn.why != nil {
 		why = *conn.why
 	}
+	attempt := c.isFailedAttempt(conn, why)
+	k.conn = nil
 	switch {
 	case c.stopping:
+	case attempt:
+		c.callFails(k, why, now, "conn", conn.ID, "peer", conn.Peer, "by", conn.endedBy)
 	case conn.calledOff || why.Reason == srt.FailStreamEnd:
 		k.rests(now)
-	case conn.Connected == nil:
-		c.callFails(k, why, now)
 	case why.Reason == failNoMedia: // however long it lasted, the next one has its turn
 		k.rest = nil
 		k.count(why, now)
@@ -273,8 +274,14 @@ func (c *Controller) callEnded(conn *connection) {
 	}
 }
 
-// callFails notes an attempt that failed. The next one is begun by the monitor.
-func (c *Controller) callFails(k *dialer, why srt.Failed, now time.Time) {
+// isFailedAttempt reports whether a connection that ends is a call that was never answered, and that nobody has called off.
+func (c *Controller) isFailedAttempt(conn *connection, why srt.Failed) bool {
+	k := conn.dialer
+	return k != nil && k.conn == conn && conn.Connected == nil && !c.stopping && !conn.calledOff && why.Reason != srt.FailStreamEnd
+}
+
+// callFails notes an attempt that failed, and logs it with what is known of its connection. The next one is begun by the monitor.
+func (c *Controller) callFails(k *dialer, why srt.Failed, now time.Time, of ...any) {
 	u := k.url()
 	k.count(why, now)
 	if len(k.rest) > 0 {
@@ -283,7 +290,7 @@ func (c *Controller) callFails(k *dialer, why srt.Failed, now time.Time) {
 	} else {
 		k.round.fail(now, mathrand.Float64())
 	}
-	attrs := []any{"stream", k.stream, "role", k.role, "url", u.String(), "reason", why.Reason, "detail", k.last.Detail}
+	attrs := append(of, "stream", k.stream, "role", k.role, "url", u.String(), "reason", why.Reason, "detail", k.last.Detail)
 	if why.Code != 0 {
 		attrs = append(attrs, "code", why.Code)
 	}
