@@ -24,7 +24,7 @@ type Stream struct {
 	Name          string      `json:"name" example:"live"`
 	State         StreamState `json:"state" enum:"offline,starting,live,unplayable" doc:"live: media comes in; starting: a publisher is there, but its tracks are not known yet; unplayable: nothing that the publisher sends can be played, reason and left_out say why; offline: nobody publishes"`
 	Reason        string      `json:"reason,omitempty" doc:"Why the stream is unplayable, in a sentence"`
-	WaitsFor      ts.Wait     `json:"waits_for,omitempty" enum:"tables,media,keyframe,parameters,video,audio" doc:"What a starting stream waits for. tables: PAT and PMT; media: audio or video; keyframe: a picture of the video to begin at; parameters: parameter sets of the video, which did not come with its keyframes; video, audio: that of which nothing comes"`
+	WaitsFor      ts.Wait     `json:"waits_for,omitempty" enum:"tables,program,media,keyframe,parameters,video,audio" doc:"What a starting stream waits for. tables: PAT and PMT; program: the program that was asked for, which the transport stream does not have; media: audio or video; keyframe: a picture of the video to begin at; parameters: parameter sets of the video, which did not come with its keyframes; video, audio: that of which nothing comes"`
 	Locked        bool        `json:"locked" doc:"No new publishers and players are let in over SRT"`
 	Publisher     *Publisher  `json:"publisher,omitempty" doc:"Who publishes; absent when offline"`
 	Source        *Source     `json:"source,omitempty" doc:"Where the stream is pulled from; absent where nothing pulls it"`

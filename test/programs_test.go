@@ -173,6 +173,7 @@ streams:
 		})
 	}
 	require.Equal(t, "starting", s.stream("none").State)
+	require.Equal(t, "program", s.stream("none").WaitsFor)
 }
 
 const mapping = `

@@ -289,6 +289,7 @@ func (s *server) fetch(path string) (int, []byte, http.Header) {
 type streamView struct {
 	Name      string `json:"name"`
 	State     string `json:"state"`
+	WaitsFor  string `json:"waits_for"`
 	Publisher *struct {
 		Connection string `json:"connection"`
 	} `json:"publisher"`

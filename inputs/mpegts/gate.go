@@ -202,7 +202,11 @@ func (d *Demuxer) Waits() ts.Wait {
 	if d.state != gateWaits {
 		return ""
 	}
-	if d.pmtCRC == 0 {
+	switch {
+	case d.pmtCRC != 0:
+	case d.Missing():
+		return ts.WaitProgram
+	default:
 		return ts.WaitTables
 	}
 	some, lacks := false, ts.Wait("")

@@ -82,7 +82,7 @@ func (d *Demuxer) Program() uint16 { return d.current }
 // Changes counts the changes of what Programs returns.
 func (d *Demuxer) Changes() uint64 { return d.changes }
 
-// Missing tells whether the program that was asked for is not in the transport stream.
+// Missing reports whether the program that was asked for is not in the transport stream.
 func (d *Demuxer) Missing() bool {
 	if d.program == 0 && d.service == "" || len(d.list) == 0 || d.now-d.patSince < maxMissing {
 		return false

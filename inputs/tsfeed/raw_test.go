@@ -334,7 +334,7 @@ func TestMappedPrograms(t *testing.T) {
 	for range 400 {
 		require.NoError(t, p.Take(Batch{}))
 	}
-	require.True(t, p.Programs().Taken[2].Missing)
+	require.Equal(t, Taken{Missing: true, Waits: ts.WaitProgram}, p.Programs().Taken[2])
 	require.NoError(t, p.End())
 	require.Equal(t, 50, named.units[0])
 	require.Equal(t, "end", named.calls[len(named.calls)-1])

@@ -8,6 +8,7 @@ type Wait string
 // The values of Wait, in the order in which they follow each other. The empty one: nothing, its access units are given on.
 const (
 	WaitTables     Wait = "tables"     // PAT and PMT
+	WaitProgram    Wait = "program"    // the program that was asked for, which the transport stream does not have
 	WaitMedia      Wait = "media"      // audio or video that the PMT names
 	WaitKeyframe   Wait = "keyframe"   // a random access point of the video
 	WaitParameters Wait = "parameters" // parameter sets of the video, which did not come with its random access points
@@ -17,5 +18,5 @@ const (
 
 // Known reports whether it is one of the values.
 func (w Wait) Known() bool {
-	return slices.Contains([]Wait{"", WaitTables, WaitMedia, WaitParameters, WaitKeyframe, WaitVideo, WaitAudio}, w)
+	return slices.Contains([]Wait{"", WaitTables, WaitProgram, WaitMedia, WaitParameters, WaitKeyframe, WaitVideo, WaitAudio}, w)
 }
