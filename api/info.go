@@ -44,4 +44,5 @@ type SRTPort struct {
 	Passphrase bool              `json:"passphrase" doc:"Callers have to know a passphrase"`
 	Options    map[string]string `json:"options" doc:"Options of libsrt"`
 	Networks   []string          `json:"networks" doc:"Networks that callers may come from; an empty list means all"`
+	Callers    string            `json:"callers" doc:"What callers may do and what they need for it, in a sentence" example:"callers may publish and play any stream; without a stream id it is live"`
 }

@@ -36,3 +36,13 @@ func (c *Config) hidden(p Pattern) (best Pattern, found bool) {
 	}
 	return best, found
 }
+
+// StreamPassphrases reports whether a stream or pattern has a passphrase of its own for those who publish, play, or either.
+func (c *Config) StreamPassphrases(mode Mode) bool {
+	for _, s := range c.Streams {
+		if s.SRT.PublishPassphrase != "" && mode.Allows(true) || s.SRT.PlayPassphrase != "" && mode.Allows(false) {
+			return true
+		}
+	}
+	return false
+}

@@ -147,11 +147,11 @@ func (c *Controller) tellLimits(p *process) {
 }
 
 // view describes a port for the API, without what is secret.
-func (p *port) view() api.SRTPort {
+func (p *port) view(cfg *config.Config) api.SRTPort {
 	t := termsOf(&p.Port, &config.StreamSRT{})
 	v := api.SRTPort{
 		Address: p.address, Stream: string(p.Stream), StreamOnly: p.only, Mode: string(p.Mode), Slash: string(p.Slash), LatencyMS: time.Duration(p.Latency).Milliseconds(),
-		Passphrase: p.Passphrase != "", Options: t.options, Networks: []string{},
+		Passphrase: p.Passphrase != "", Options: t.options, Networks: []string{}, Callers: (&Port{p.Port, p.only}).Callers(cfg),
 	}
 	delete(v.Options, "latency")
 	for _, n := range p.Networks {

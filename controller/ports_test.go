@@ -106,16 +106,17 @@ func TestInfoShowsPortsWithoutTheirSecrets(t *testing.T) {
 		Stream: "two", Mode: config.ModePlay, Slash: srt.SlashJoin, Latency: config.Duration(time.Second), Passphrase: "hidden secret",
 		Options: config.Options{"lossmaxttl": "40"}, Networks: nets("10.0.0.0/8"),
 	})
-	v := p.view()
+	v := p.view(config.Default())
 	require.Equal(t, api.SRTPort{
 		Address: "second", Stream: "two", Mode: "play", Slash: "join", LatencyMS: 1000, Passphrase: true,
 		Options: map[string]string{"lossmaxttl": "40"}, Networks: []string{"10.0.0.0/8"},
+		Callers: "callers may play any stream, with the passphrase of the port, from 10.0.0.0/8; without a stream id it is two",
 	}, v)
 	b, err := json.Marshal(v)
 	require.NoError(t, err)
 	require.NotContains(t, string(b), "hidden")
 	p.only = true
-	require.True(t, p.view().StreamOnly)
+	require.True(t, p.view(config.Default()).StreamOnly)
 }
 
 // TestPortThatLeftTheConfiguration is what a controller makes of the listener of a port that it does not have.

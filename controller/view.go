@@ -36,7 +36,7 @@ func (c *Controller) info() api.Info {
 	host, _ := os.Hostname()
 	ports := make([]api.SRTPort, 0, len(c.ports))
 	for _, p := range c.ports {
-		ports = append(ports, p.view())
+		ports = append(ports, p.view(c.Config))
 	}
 	return api.Info{
 		Version: c.Version, Go: runtime.Version(), LibSRT: c.libsrt, Hostname: host, Started: c.server.Started,

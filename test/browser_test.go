@@ -161,13 +161,14 @@ func TestFrontPage(t *testing.T) {
 }
 
 // TestFrontPageNamesPorts: its lines name the first port that takes any stream for what the line does, and say where a passphrase is
-// missing.
+// missing. Below them stands what holds at each port.
 func TestFrontPageNamesPorts(t *testing.T) {
 	s := startWith(t, fmt.Sprintf(`
 srt:
   mode: play
   ports: [{address: "127.0.0.1:0", mode: publish, passphrase: a-long-secret}]
 streams: {own: {push: ["srt://127.0.0.1:%d?mode=listener"]}}
+access: [{action: any}]
 `, udpPort(t)))
 	ctx, _ := browser(t, 390, 844)
 	require.NoError(t, chromedp.Run(ctx, chromedp.Navigate("http://"+s.api+"/")))
@@ -178,7 +179,14 @@ streams: {own: {push: ["srt://127.0.0.1:%d?mode=listener"]}}
 	})
 	require.Contains(t, text, "-f mpegts 'srt://"+s.ports[1]+"?streamid=publish:live&passphrase=PASSPHRASE'")
 	require.Contains(t, text, "ffplay 'srt://"+s.srt+"?streamid=read:live'")
-	require.NotContains(t, text, s.ports[2])
+	require.NotContains(t, text, "srt://"+s.ports[2])
+	for i, callers := range []string{
+		"callers may play any stream, as the access entries allow; without a stream id it is live",
+		"callers may publish any stream, as the access entries allow, with the passphrase of the port; without a stream id it is live",
+		"callers may play own alone, as the access entries allow",
+	} {
+		require.Contains(t, text, s.ports[i]+": "+callers)
+	}
 }
 
 // TestPageFollowsRenditions has a stream that begins with a picture alone, and gets sound while the page plays. No player loads the

@@ -23,7 +23,7 @@ func greet(log *slog.Logger, format string, cfg *config.Config, at controller.Ad
 		ports := at.Strings()
 		log.Info("ready", "version", version, "srt", ports[0], "ports", ports, "http", at.HTTP, "api", at.API)
 		for i := range at.SRT {
-			log.Info("SRT "+callers(cfg, &at.SRT[i]), "port", string(at.SRT[i].Address))
+			log.Info("SRT "+at.SRT[i].Callers(cfg), "port", string(at.SRT[i].Address))
 		}
 	} else {
 		fmt.Fprint(os.Stdout, welcome(cfg, at))
@@ -43,7 +43,7 @@ func guarded(cfg *config.Config) bool {
 			return true
 		}
 	}
-	return streamsHave(cfg, config.ModePlay) || len(cfg.Access) > 0
+	return cfg.StreamPassphrases(config.ModePlay) || len(cfg.Access) > 0
 }
 
 // testPicture publishes a moving picture with a tone and one keyframe a second to the URL that follows.
@@ -65,7 +65,7 @@ func welcome(cfg *config.Config, at controller.Addresses) string {
 	}
 	fmt.Fprintf(&b, "  Manage    http://%s/\n", apiHere)
 	for i := range at.SRT {
-		fmt.Fprintf(&b, "  SRT port  %s: %s\n", at.SRT[i].Address, callers(cfg, &at.SRT[i]))
+		fmt.Fprintf(&b, "  SRT port  %s: %s\n", at.SRT[i].Address, at.SRT[i].Callers(cfg))
 	}
 	return b.String() + "\n"
 }
@@ -92,67 +92,6 @@ func example(cfg *config.Config, at controller.Addresses, mode config.Mode) stri
 		url += "&passphrase=PASSPHRASE"
 	}
 	return url
-}
-
-// callers says what those who call a port may do, and what they need for it.
-func callers(cfg *config.Config, p *controller.Port) string {
-	conditions := []string{"callers may " + may(p)}
-	if len(cfg.Access) > 0 {
-		conditions = append(conditions, "as the access entries allow")
-	}
-	if with := withPassphrase(cfg, p); with != "" {
-		conditions = append(conditions, with)
-	}
-	if len(p.Networks) > 0 {
-		var from []string
-		for _, n := range p.Networks {
-			from = append(from, n.String())
-		}
-		conditions = append(conditions, "from "+strings.Join(from, " or "))
-	}
-	text := strings.Join(conditions, ", ")
-	if p.Only {
-		return text
-	}
-	return text + "; without a stream id it is " + string(p.Stream)
-}
-
-func may(p *controller.Port) string {
-	what := "publish and play "
-	if p.Mode == config.ModePublish || p.Mode == config.ModePlay {
-		what = string(p.Mode) + " "
-	}
-	if p.Only {
-		return what + string(p.Stream) + " alone"
-	}
-	return what + "any stream"
-}
-
-// withPassphrase says which passphrase callers need.
-func withPassphrase(cfg *config.Config, p *controller.Port) string {
-	mode := p.Mode
-	ofStreams := !p.Only && streamsHave(cfg, mode)
-	switch {
-	case p.Passphrase != "" && !p.Options.Enforced():
-		return "encrypted where they have the passphrase"
-	case p.Passphrase != "" && ofStreams:
-		return "with the passphrase of the stream, or of the port where the stream has none"
-	case p.Passphrase != "":
-		return "with the passphrase of the port"
-	case ofStreams:
-		return "with the passphrase of the stream where it has one"
-	}
-	return ""
-}
-
-// streamsHave reports whether some stream has a passphrase of its own for those who publish, play, or either.
-func streamsHave(cfg *config.Config, mode config.Mode) bool {
-	for _, s := range cfg.Streams {
-		if s.SRT.PublishPassphrase != "" && mode.Allows(true) || s.SRT.PlayPassphrase != "" && mode.Allows(false) {
-			return true
-		}
-	}
-	return false
 }
 
 // here is an address as this machine reaches it.

@@ -77,7 +77,7 @@ func TestCallers(t *testing.T) {
 			cfg, at := listening(t, tc.text, tc.own...)
 			text, logged := welcome(cfg, at), logLines(cfg, at)
 			for i := range at.SRT {
-				require.Equal(t, tc.want[i], callers(cfg, &at.SRT[i]))
+				require.Equal(t, tc.want[i], at.SRT[i].Callers(cfg))
 				require.Contains(t, text, "SRT port  "+string(at.SRT[i].Address)+": "+tc.want[i]+"\n")
 				require.Contains(t, logged, `"msg":"SRT `+tc.want[i]+`"`)
 			}

@@ -21,6 +21,7 @@ interface Stream {
   uptime_seconds: number
   resume_until?: string
   tracks: Track[]
+  programs: { number: number; name?: string }[]
   viewers: { total: number; srt: number; hls: number }
   links: { player?: string }
 }
@@ -30,6 +31,7 @@ interface Port {
   stream_only: boolean
   mode: 'any' | 'publish' | 'play'
   passphrase: boolean
+  callers: string
 }
 
 interface Info {
@@ -80,12 +82,18 @@ function describe(t: Track): string {
   return words.join(' ')
 }
 
+function waitsFor(s: Stream): string {
+  if (s.waits_for !== 'program') return `waits for ${s.waits_for}`
+  const there = s.programs.map((p) => (p.name ? `${p.number} “${p.name}”` : `${p.number}`))
+  return `waits for its program; the transport stream has ${there.join(', ')}`
+}
+
 function describeStream(s: Stream): string[] {
   const facts = [`${s.viewers.total} ${s.viewers.total === 1 ? 'viewer' : 'viewers'}`]
   if (s.state === 'live') facts.unshift(duration(s.uptime_seconds))
   if (s.locked) facts.push('locked')
   if (s.reason) facts.push(s.reason)
-  if (s.state === 'starting' && s.waits_for) facts.push(`waits for ${s.waits_for}`)
+  if (s.state === 'starting' && s.waits_for) facts.push(waitsFor(s))
   if (s.source?.state === 'failed') facts.push(`source failed: ${s.source.last_error?.detail ?? 'see the log'}`)
   if (s.source?.state === 'connecting') facts.push('calls its source')
   if (s.source?.state === 'waiting' && s.source.start === 'demand' && s.state === 'offline') facts.push('source on demand')
@@ -123,6 +131,7 @@ function showLines(): void {
     ['HLS player', `http://${http}/hls/${name}/index.m3u8`],
     ...(play ? [['SRT player', `ffplay '${play}'`] as [string, string]] : []),
   ])
+  $('#ports').replaceChildren(...info.srt.map((p) => element('p', 'dim', `${p.address}: ${p.callers}`)))
 }
 
 /** The URL to call with a stream id, by the first port that lets its callers do that with any stream; undefined where there is none. */
