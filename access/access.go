@@ -9,22 +9,14 @@ import (
 	"slices"
 
 	"brume/config"
-)
-
-// Action is what somebody wants to do with a stream.
-type Action string
-
-// The actions.
-const (
-	Publish Action = "publish"
-	Play    Action = "play"
+	"brume/media"
 )
 
 // Ask is what is known of somebody who wants to do something with a stream. The secrets hide themselves where it is printed.
 type Ask struct {
 	Protocol string     // by which they ask: "srt"
 	Peer     netip.Addr // where they ask from
-	Action   Action
+	Action   media.Role
 	Stream   string
 
 	User     string            // empty where none was given
@@ -89,7 +81,7 @@ func (t *Table) Decide(a *Ask) Decision {
 		e := &t.entries[i]
 		is := e.is(a, &password, &token)
 		names := e.names(a.Stream)
-		fits := names && e.Action.Allows(a.Action == Publish) && config.Within(e.Networks, a.Peer)
+		fits := names && e.Action.Allows(a.Action) && config.Within(e.Networks, a.Peer)
 		allowed = allowed || is && fits
 		named = named || names
 		known = known || is && !e.anonymous()

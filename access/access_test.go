@@ -10,14 +10,15 @@ import (
 	"pgregory.net/rapid"
 
 	"brume/config"
+	"brume/media"
 )
 
 func network(s string) config.Network { return config.Network{Prefix: netip.MustParsePrefix(s)} }
 
 func TestWithoutEntriesEverybodyMayEverything(t *testing.T) {
 	for _, table := range []*Table{{}, NewTable(nil)} {
-		require.Zero(t, table.Decide(&Ask{Action: Publish, Stream: "any", User: "who", Password: "ever"}))
-		require.Zero(t, table.Decide(&Ask{Action: Play, Stream: "any"}))
+		require.Zero(t, table.Decide(&Ask{Action: media.Publish, Stream: "any", User: "who", Password: "ever"}))
+		require.Zero(t, table.Decide(&Ask{Action: media.Play, Stream: "any"}))
 	}
 }
 
@@ -26,7 +27,7 @@ func TestDecide(t *testing.T) {
 	wall := config.Access{Token: "wall's secret", Action: config.ModePlay}
 	house := config.Access{Action: config.ModePlay, Streams: []config.Pattern{"lobby"}, Networks: []config.Network{network("10.0.0.0/8"), network("2001:db8::/32")}}
 	inside, outside := netip.MustParseAddr("10.1.2.3"), netip.MustParseAddr("192.0.2.1")
-	ask := func(a Action, stream string, edit func(*Ask)) Ask {
+	ask := func(a media.Role, stream string, edit func(*Ask)) Ask {
 		q := Ask{Protocol: "srt", Peer: outside, Action: a, Stream: stream}
 		if edit != nil {
 			edit(&q)
@@ -45,33 +46,33 @@ func TestDecide(t *testing.T) {
 		ask     Ask
 		want    Outcome
 	}{
-		{"user and password", all, ask(Publish, "cam-1", user("studio", "studio's secret")), Allowed},
-		{"user, and the password as a token", all, ask(Publish, "cam-1", func(q *Ask) { q.User, q.Token = "studio", "studio's secret" }), Allowed},
-		{"password without its user", all, ask(Publish, "cam-1", func(q *Ask) { q.Password = "studio's secret" }), Unauthorized},
-		{"another user's name", all, ask(Publish, "cam-1", user("Studio", "studio's secret")), Unauthorized},
-		{"wrong password", all, ask(Publish, "cam-1", user("studio", "studio's secres")), Unauthorized},
-		{"empty password", all, ask(Publish, "cam-1", user("studio", "")), Unauthorized},
-		{"no credentials where some would do", all, ask(Publish, "cam-1", nil), Unauthorized},
-		{"right credentials, other stream", all, ask(Publish, "lobby", user("studio", "studio's secret")), Forbidden},
-		{"right credentials, other action", named, ask(Play, "cam-1", user("studio", "studio's secret")), Forbidden},
-		{"token", all, ask(Play, "anything", token("wall's secret")), Allowed},
-		{"token as a password", all, ask(Play, "anything", user("x", "wall's secret")), Allowed},
-		{"token, other action", all, ask(Publish, "anything", token("wall's secret")), Forbidden},
-		{"wrong token", all, ask(Play, "anything", token("wall's")), Unauthorized},
-		{"anonymous from its network", all, ask(Play, "lobby", from(inside)), Allowed},
-		{"anonymous from its network, mapped", all, ask(Play, "lobby", from(netip.MustParseAddr("::ffff:10.1.2.3"))), Allowed},
-		{"anonymous from its IPv6 network", all, ask(Play, "lobby", from(netip.MustParseAddr("2001:db8:1::1"))), Allowed},
-		{"anonymous with wrong credentials from its network", all, ask(Play, "lobby", func(q *Ask) { q.Peer, q.Token = inside, "wrong" }), Allowed},
-		{"anonymous from elsewhere, where a token would do", all, ask(Play, "lobby", nil), Unauthorized},
-		{"anonymous from elsewhere", named, ask(Play, "lobby", nil), Forbidden},
-		{"anonymous from nowhere", named, ask(Play, "lobby", from(netip.Addr{})), Forbidden},
-		{"what no credentials would do for", named, ask(Publish, "lobby", from(inside)), Forbidden},
-		{"a stream that no entry names", named, ask(Publish, "other", user("studio", "studio's secret")), Unknown},
-		{"a stream that no entry names, and wrong credentials", named, ask(Play, "other", token("wrong")), Unknown},
+		{"user and password", all, ask(media.Publish, "cam-1", user("studio", "studio's secret")), Allowed},
+		{"user, and the password as a token", all, ask(media.Publish, "cam-1", func(q *Ask) { q.User, q.Token = "studio", "studio's secret" }), Allowed},
+		{"password without its user", all, ask(media.Publish, "cam-1", func(q *Ask) { q.Password = "studio's secret" }), Unauthorized},
+		{"another user's name", all, ask(media.Publish, "cam-1", user("Studio", "studio's secret")), Unauthorized},
+		{"wrong password", all, ask(media.Publish, "cam-1", user("studio", "studio's secres")), Unauthorized},
+		{"empty password", all, ask(media.Publish, "cam-1", user("studio", "")), Unauthorized},
+		{"no credentials where some would do", all, ask(media.Publish, "cam-1", nil), Unauthorized},
+		{"right credentials, other stream", all, ask(media.Publish, "lobby", user("studio", "studio's secret")), Forbidden},
+		{"right credentials, other action", named, ask(media.Play, "cam-1", user("studio", "studio's secret")), Forbidden},
+		{"token", all, ask(media.Play, "anything", token("wall's secret")), Allowed},
+		{"token as a password", all, ask(media.Play, "anything", user("x", "wall's secret")), Allowed},
+		{"token, other action", all, ask(media.Publish, "anything", token("wall's secret")), Forbidden},
+		{"wrong token", all, ask(media.Play, "anything", token("wall's")), Unauthorized},
+		{"anonymous from its network", all, ask(media.Play, "lobby", from(inside)), Allowed},
+		{"anonymous from its network, mapped", all, ask(media.Play, "lobby", from(netip.MustParseAddr("::ffff:10.1.2.3"))), Allowed},
+		{"anonymous from its IPv6 network", all, ask(media.Play, "lobby", from(netip.MustParseAddr("2001:db8:1::1"))), Allowed},
+		{"anonymous with wrong credentials from its network", all, ask(media.Play, "lobby", func(q *Ask) { q.Peer, q.Token = inside, "wrong" }), Allowed},
+		{"anonymous from elsewhere, where a token would do", all, ask(media.Play, "lobby", nil), Unauthorized},
+		{"anonymous from elsewhere", named, ask(media.Play, "lobby", nil), Forbidden},
+		{"anonymous from nowhere", named, ask(media.Play, "lobby", from(netip.Addr{})), Forbidden},
+		{"what no credentials would do for", named, ask(media.Publish, "lobby", from(inside)), Forbidden},
+		{"a stream that no entry names", named, ask(media.Publish, "other", user("studio", "studio's secret")), Unknown},
+		{"a stream that no entry names, and wrong credentials", named, ask(media.Play, "other", token("wrong")), Unknown},
 		{"two entries don't add up", []config.Access{
 			{User: "a", Password: "p", Action: config.ModePublish, Streams: []config.Pattern{"one"}}, {Action: config.ModePlay, Streams: []config.Pattern{"two"}},
-		}, ask(Publish, "two", user("a", "p")), Forbidden},
-		{"an entry without an action", []config.Access{{Token: "t"}}, ask(Publish, "x", token("t")), Allowed},
+		}, ask(media.Publish, "two", user("a", "p")), Forbidden},
+		{"an entry without an action", []config.Access{{Token: "t"}}, ask(media.Publish, "x", token("t")), Allowed},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			d := NewTable(c.entries).Decide(&c.ask)
@@ -97,7 +98,7 @@ var (
 	modes    = rapid.SampledFrom([]config.Mode{"", config.ModeAny, config.ModePublish, config.ModePlay})
 	peers    = rapid.SampledFrom([]netip.Addr{netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("::ffff:10.0.0.1"), netip.MustParseAddr("fe80::1%eth0")})
 	networks = rapid.SampledFrom([]config.Network{network("10.0.0.0/8"), network("192.0.2.1/32"), network("fe80::/10")})
-	actions  = rapid.SampledFrom([]Action{Publish, Play})
+	actions  = rapid.SampledFrom([]media.Role{media.Publish, media.Play})
 )
 
 // entries are as the configuration allows them: a user has a password, and no token.
@@ -132,7 +133,7 @@ func grants(e *config.Access, a *Ask) bool {
 	default:
 		who = true
 	}
-	return who && e.Action.Allows(a.Action == Publish) && config.Within(e.Networks, a.Peer) &&
+	return who && e.Action.Allows(a.Action) && config.Within(e.Networks, a.Peer) &&
 		(len(e.Streams) == 0 || slices.ContainsFunc(e.Streams, func(p config.Pattern) bool { return p.Match(a.Stream) }))
 }
 

@@ -190,15 +190,15 @@ func newFake() *fake {
 		},
 		connections: []Connection{
 			{
-				ID: "c2", Peer: "192.0.2.8:5001", Local: "192.0.2.1:8889", Stream: "live", Role: RolePlay, Protocol: "srt", Direction: Inbound, Mode: ModeListener, PID: 12,
+				ID: "c2", Peer: "192.0.2.8:5001", Local: "192.0.2.1:8889", Stream: "live", Role: "play", Protocol: "srt", Direction: Inbound, Mode: ModeListener, PID: 12,
 				State: ConnectionConnected, Since: start.Add(time.Minute), Bytes: 50,
 				SRT: &SRT{PeerVersion: "1.5.3", LatencyReceiveMS: 120, LatencySendMS: 200, KeyLength: 16, PacketFilter: "fec", Encrypted: true, PayloadSize: 1316, Stats: srt.Stats{RTTMS: 1.5, Total: srt.StatsCount{PktSent: 9}}},
 			},
 			{
-				ID: "c1", Peer: "192.0.2.7:5000", Local: "192.0.2.1:8889", Stream: "live", Role: RolePublish, Protocol: "srt", Direction: Inbound, Mode: ModeListener, PID: 11,
+				ID: "c1", Peer: "192.0.2.7:5000", Local: "192.0.2.1:8889", Stream: "live", Role: "publish", Protocol: "srt", Direction: Inbound, Mode: ModeListener, PID: 11,
 				State: ConnectionConnected, Since: start, Bytes: 1000, Sandbox: []string{"seccomp"}, SRT: &SRT{}, Input: &ts.Stats{Packets: 100},
 			},
-			{ID: "c3", Stream: "other", Role: RoleUndecided, Protocol: "srt", Direction: Inbound, Mode: ModeListener, State: ConnectionStarting, Since: start.Add(-time.Minute)},
+			{ID: "c3", Stream: "other", Role: "undecided", Protocol: "srt", Direction: Inbound, Mode: ModeListener, State: ConnectionStarting, Since: start.Add(-time.Minute)},
 		},
 	}
 	f.pushes = []Push{

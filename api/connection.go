@@ -7,16 +7,6 @@ import (
 	"brume/srt"
 )
 
-// Role is what a connection does.
-type Role string
-
-// The roles of a connection.
-const (
-	RolePublish   Role = "publish"   // sends media to the server
-	RolePlay      Role = "play"      // receives media from the server
-	RoleUndecided Role = "undecided" // did not say; its first packet or its silence decides
-)
-
 // ConnectionState is how far a connection has come.
 type ConnectionState string
 
@@ -34,7 +24,7 @@ type Connection struct {
 	Local     string          `json:"local" doc:"Address and port of this side" example:"192.0.2.1:8889"`
 	Stream    string          `json:"stream" example:"live"`
 	Feeds     []string        `json:"feeds" doc:"Further streams that programs of its transport stream go to, of a publisher"`
-	Role      Role            `json:"role" enum:"publish,play,undecided" doc:"undecided: it did not say; its first packet or its silence decides"`
+	Role      string          `json:"role" enum:"publish,play,undecided" doc:"undecided: it did not say; its first packet or its silence decides"`
 	Protocol  string          `json:"protocol" enum:"srt"`
 	Direction Direction       `json:"direction" enum:"inbound,outbound" doc:"outbound: the server called"`
 	Mode      Mode            `json:"mode" enum:"listener,caller,rendezvous" doc:"How this side came to the connection"`

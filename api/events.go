@@ -62,7 +62,7 @@ type EventKeyframes struct {
 type EventConnection struct {
 	ID       string `json:"id" doc:"Id of the connection"`
 	Peer     string `json:"peer" doc:"Address and port of the other side" example:"192.0.2.7:50000"`
-	Role     Role   `json:"role" enum:"publish,play,undecided"`
+	Role     string `json:"role" enum:"publish,play,undecided"`
 	Protocol string `json:"protocol" enum:"srt"`
 }
 

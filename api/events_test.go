@@ -221,7 +221,7 @@ func eventsOverHTTP(t *testing.T, types string) {
 	emit(f.events, EventOffline, "live")
 	emit(f.events, EventLive, "other")
 	f.events.Emit(&Event{
-		Type: EventEnded, Stream: "live", Connection: &EventConnection{ID: "c1", Peer: "192.0.2.7:5000", Role: RolePublish, Protocol: "srt"},
+		Type: EventEnded, Stream: "live", Connection: &EventConnection{ID: "c1", Peer: "192.0.2.7:5000", Role: "publish", Protocol: "srt"},
 		End: &EventEnd{Reason: "bad_secret", Detail: "line\nid: forged\n\ndata: {}"},
 	})
 	told := block(t, r)

@@ -38,7 +38,7 @@ type (
 	connectionsInput struct {
 		Page
 		Stream string `query:"stream" doc:"Only connections of this stream"`
-		Role   Role   `query:"role" enum:"publish,play,undecided" doc:"Only connections of this role"`
+		Role   string `query:"role" enum:"publish,play,undecided" doc:"Only connections of this role"`
 	}
 
 	output[T any] struct{ Body T }

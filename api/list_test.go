@@ -80,7 +80,7 @@ func TestLinks(t *testing.T) {
 func TestNamesWithPlus(t *testing.T) {
 	f := newFake()
 	f.streams = append(f.streams, Stream{Name: "live+room1", State: StreamLive})
-	f.connections = append(f.connections, Connection{ID: "plus", Stream: "live+room1", Role: RolePlay})
+	f.connections = append(f.connections, Connection{ID: "plus", Stream: "live+room1", Role: "play"})
 	h := New(f, Options{})
 	for _, name := range []string{"live+room1", "live%2Broom1", "live%2broom1"} {
 		require.Equal(t, "live+room1", get[Stream](t, h, "/api/v1/streams/"+name).Name)

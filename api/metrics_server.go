@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 
+	"brume/media"
 	"brume/srt"
 )
 
@@ -65,12 +66,12 @@ func (e emitter) server(s *MetricsSnapshot) {
 	for _, state := range []StreamState{StreamOffline, StreamStarting, StreamLive, StreamUnplayable} {
 		e.add(streamCount, float64(states[state]), string(state))
 	}
-	roles := map[Role]int{}
+	roles := map[string]int{}
 	for i := range s.Connections {
 		roles[s.Connections[i].Role]++
 	}
-	for _, role := range []Role{RolePublish, RolePlay, RoleUndecided} {
-		e.add(connections, float64(roles[role]), string(role))
+	for _, role := range []media.Role{media.Publish, media.Play, ""} {
+		e.add(connections, float64(roles[role.String()]), role.String())
 	}
 	for role, n := range s.Processes {
 		e.add(processes, float64(n), role)

@@ -155,7 +155,7 @@ var srtGauges2 = []struct {
 
 func (e emitter) connection(c *Connection) {
 	// Only connections that are there now have series, so their number is bounded.
-	id, stream, role := c.ID, c.Stream, string(c.Role)
+	id, stream, role := c.ID, c.Stream, c.Role
 	e.add(connectionStart, float64(c.Since.UnixMilli())/1e3, id, stream, role)
 	e.add(connectionBytes, float64(c.Bytes), id, stream, role)
 	e.add(connectionUnits, float64(c.Units), id, stream, role)

@@ -74,25 +74,25 @@ type LeftOut struct {
 
 // Track is one track of a stream.
 type Track struct {
-	ID                 int         `json:"id" minimum:"0" doc:"Index within the stream"`
-	PID                uint16      `json:"pid,omitempty" doc:"Packet identifier in the source"`
-	Kind               string      `json:"kind" enum:"video,audio,data"`
-	Codec              media.Codec `json:"codec" example:"h264"`
-	Codecs             string      `json:"codecs,omitempty" doc:"Codec with its parameters as in RFC 6381" example:"avc1.64001f"`
-	SupplementalCodecs string      `json:"supplemental_codecs,omitempty" doc:"Of video with Dolby Vision: codec and brand for players that know it" example:"dvh1.08.07/db4h"`
-	Language           string      `json:"language,omitempty" doc:"Three letters of ISO 639-2" example:"eng"`
-	Role               media.Role  `json:"role,omitempty" enum:"description,narration,hearing,subtitles" doc:"Whom audio is for; absent for everybody. description: with a description of the pictures; narration: that description alone; hearing: for the hard of hearing; subtitles: spoken ones"`
-	Width              int         `json:"width,omitempty" doc:"Pixels"`
-	Height             int         `json:"height,omitempty" doc:"Pixels"`
-	Interlaced         bool        `json:"interlaced,omitempty" doc:"The video is interlaced"`
-	VideoRange         string      `json:"video_range,omitempty" enum:"SDR,HLG,PQ" doc:"Dynamic range, absent when the source does not tell it"`
-	FrameRate          float64     `json:"frame_rate,omitempty" doc:"Frames per second, absent when unknown"`
-	SampleRate         int         `json:"sample_rate,omitempty" doc:"Hz"`
-	Channels           int         `json:"channels,omitempty" doc:"Audio channels"`
-	Atmos              bool        `json:"atmos,omitempty" doc:"The audio has objects beside its channels (Dolby Atmos in E-AC-3)"`
-	Bitrate            uint64      `json:"bitrate,omitempty" doc:"Measured bits per second, absent until known"`
-	HLS                bool        `json:"hls" doc:"The fMP4 variant of HLS carries it"`
-	HLSTS              bool        `json:"hls_ts" doc:"The MPEG-TS variant of HLS, and SRT, carry it"`
+	ID                 int             `json:"id" minimum:"0" doc:"Index within the stream"`
+	PID                uint16          `json:"pid,omitempty" doc:"Packet identifier in the source"`
+	Kind               string          `json:"kind" enum:"video,audio,data"`
+	Codec              media.Codec     `json:"codec" example:"h264"`
+	Codecs             string          `json:"codecs,omitempty" doc:"Codec with its parameters as in RFC 6381" example:"avc1.64001f"`
+	SupplementalCodecs string          `json:"supplemental_codecs,omitempty" doc:"Of video with Dolby Vision: codec and brand for players that know it" example:"dvh1.08.07/db4h"`
+	Language           string          `json:"language,omitempty" doc:"Three letters of ISO 639-2" example:"eng"`
+	Role               media.TrackRole `json:"role,omitempty" enum:"description,narration,hearing,subtitles" doc:"Whom audio is for; absent for everybody. description: with a description of the pictures; narration: that description alone; hearing: for the hard of hearing; subtitles: spoken ones"`
+	Width              int             `json:"width,omitempty" doc:"Pixels"`
+	Height             int             `json:"height,omitempty" doc:"Pixels"`
+	Interlaced         bool            `json:"interlaced,omitempty" doc:"The video is interlaced"`
+	VideoRange         string          `json:"video_range,omitempty" enum:"SDR,HLG,PQ" doc:"Dynamic range, absent when the source does not tell it"`
+	FrameRate          float64         `json:"frame_rate,omitempty" doc:"Frames per second, absent when unknown"`
+	SampleRate         int             `json:"sample_rate,omitempty" doc:"Hz"`
+	Channels           int             `json:"channels,omitempty" doc:"Audio channels"`
+	Atmos              bool            `json:"atmos,omitempty" doc:"The audio has objects beside its channels (Dolby Atmos in E-AC-3)"`
+	Bitrate            uint64          `json:"bitrate,omitempty" doc:"Measured bits per second, absent until known"`
+	HLS                bool            `json:"hls" doc:"The fMP4 variant of HLS carries it"`
+	HLSTS              bool            `json:"hls_ts" doc:"The MPEG-TS variant of HLS, and SRT, carry it"`
 }
 
 // Buffer is a stream's buffer and the cuts of its HLS playlists.

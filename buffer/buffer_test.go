@@ -14,7 +14,7 @@ import (
 
 var (
 	videoTrack = media.Track{Codec: media.H264, PID: 256, Config: []byte{0, 0, 0, 1, 0x67}, DolbyVision: []byte{1, 0, 0x10, 0x3d, 0x40}}
-	audioTrack = media.Track{Codec: media.MP2, PID: 257, Language: "deu", Role: media.RoleNarration, Config: []byte{0xff, 0xfd, 0xa4, 0x04}}
+	audioTrack = media.Track{Codec: media.MP2, PID: 257, Language: "deu", Role: media.TrackNarration, Config: []byte{0xff, 0xfd, 0xa4, 0x04}}
 
 	epochTime = time.Now().Add(time.Hour).Round(0) // later than any buffer is made
 )

@@ -84,7 +84,7 @@ func parseTable(b []byte) ([]media.Track, error) {
 		t := &tracks[i]
 		t.Codec = media.Codec(take(number(1)))
 		t.Language = string(take(number(1)))
-		t.Role = media.Role(take(number(1)))
+		t.Role = media.TrackRole(take(number(1)))
 		if dovi := take(number(1)); len(dovi) > 0 {
 			t.DolbyVision = dovi
 		}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"brume/media"
 	"brume/srt"
 )
 
@@ -413,8 +414,8 @@ srt:
 	require.False(t, Within(first.Networks, netip.MustParseAddr("::2")))
 	require.True(t, Within(nil, netip.MustParseAddr("fe80::1%eth0")))
 	require.Equal(t, Options{"a": "2", "b": "1"}, Options{"a": "2"}.Over(Options{"a": "1", "b": "1"}))
-	require.True(t, ModeAny.Allows(true) && ModeAny.Allows(false) && ModePublish.Allows(true) && ModePlay.Allows(false))
-	require.False(t, ModePublish.Allows(false) || ModePlay.Allows(true))
+	require.True(t, ModeAny.Allows(media.Publish) && ModeAny.Allows(media.Play) && ModePublish.Allows(media.Publish) && ModePlay.Allows(media.Play))
+	require.False(t, ModePublish.Allows(media.Play) || ModePlay.Allows(media.Publish))
 }
 
 // A secret does not come out by accident, not even where it is refused.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/goccy/go-yaml/token"
 
+	"brume/media"
 	"brume/near"
 	"brume/srt/libsrt/option"
 )
@@ -109,14 +110,14 @@ func (v *checker) options(o Options, path string) {
 	}
 }
 
-// Mode is what a caller may do: publish, play, or any of both.
+// Mode is the role that callers may have: publish, play, or any of both.
 type Mode string
 
 // The modes.
 const (
 	ModeAny     Mode = "any"
-	ModePublish Mode = "publish"
-	ModePlay    Mode = "play"
+	ModePublish      = Mode(media.Publish)
+	ModePlay         = Mode(media.Play)
 )
 
 // MarshalText returns the mode's name.
@@ -132,9 +133,18 @@ func (m *Mode) UnmarshalText(text []byte) error {
 	return fmt.Errorf("%q is none of any, publish and play", text)
 }
 
-// Allows tells whether one may publish, or else play. The empty mode is any.
-func (m Mode) Allows(publish bool) bool {
-	return m == ModeAny || m == "" || (m == ModePublish) == publish
+// Allows reports whether a connection of the role is allowed.
+func (m Mode) Allows(role media.Role) bool {
+	only := m.Only()
+	return only == "" || only == role
+}
+
+// Only returns the one role that is allowed, and the empty one where any is. The empty mode is any.
+func (m Mode) Only() media.Role {
+	if m == ModeAny {
+		return ""
+	}
+	return media.Role(m)
 }
 
 // Network is a network or one address.

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+
+	"brume/media"
 )
 
 // Warnings are sentences about what a correct configuration may have been meant to say. Each begins with a key.
@@ -40,7 +42,7 @@ func (c *Config) hidden(p Pattern) (best Pattern, found bool) {
 // StreamPassphrases reports whether a stream or pattern has a passphrase of its own for those who publish, play, or either.
 func (c *Config) StreamPassphrases(mode Mode) bool {
 	for _, s := range c.Streams {
-		if s.SRT.PublishPassphrase != "" && mode.Allows(true) || s.SRT.PlayPassphrase != "" && mode.Allows(false) {
+		if s.SRT.PublishPassphrase != "" && mode.Allows(media.Publish) || s.SRT.PlayPassphrase != "" && mode.Allows(media.Play) {
 			return true
 		}
 	}

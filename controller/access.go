@@ -8,6 +8,7 @@ import (
 
 	"brume/access"
 	"brume/config"
+	"brume/media"
 	"brume/srt"
 )
 
@@ -19,8 +20,8 @@ type decision struct {
 	cause  cause // why it is refused, empty admits
 	reason string
 	stream string
-	role   srt.Role
-	only   srt.Role // where it did not state its role: the only one that it may show, RoleUnknown for any
+	role   media.Role
+	only   media.Role // where it did not state its role: the only one that it may show, empty for any
 	terms  terms
 }
 
@@ -80,27 +81,16 @@ func (c *Controller) read(k *caller, d *decision) {
 
 // mayCome holds a caller against its port. A port with a mode states it for those who do not.
 func (c *Controller) mayCome(k *caller, d *decision) {
-	only := portRole(k.at.Mode)
+	only := k.at.Mode.Only()
 	switch {
 	case !config.Within(k.at.Networks, k.peer):
 		d.refuse(causeNetwork, "the port is not for this address; see its networks")
-	case only == srt.RoleUnknown:
-	case d.role == srt.RoleUnknown:
+	case only == "":
+	case d.role == "":
 		d.role = only
 	case d.role != only:
-		d.refuse(causeBadMode, "the port is there to "+roleName(only)+" only")
+		d.refuse(causeBadMode, "the port is there to "+string(only)+" only")
 	}
-}
-
-// portRole is the only role that a port is for, RoleUnknown for any.
-func portRole(m config.Mode) srt.Role {
-	switch m {
-	case config.ModePublish:
-		return srt.RolePublish
-	case config.ModePlay:
-		return srt.RolePlay
-	}
-	return srt.RoleUnknown
 }
 
 // mayDo asks the access table. Where the role is not known yet, it asks for both.
@@ -109,24 +99,24 @@ func (c *Controller) mayDo(k *caller, d *decision) {
 		Protocol: "srt", Peer: k.peer, Stream: d.stream, User: k.id.User, Password: config.Secret(k.id.Password),
 		Token: config.Secret(k.id.Token), Keys: k.id.Keys,
 	}
-	decide := func(a access.Action) access.Decision {
+	decide := func(a media.Role) access.Decision {
 		ask.Action = a
 		return c.access.Decide(&ask)
 	}
 	var answer access.Decision
 	switch d.role {
-	case srt.RolePublish:
-		answer = decide(access.Publish)
-	case srt.RolePlay:
-		answer = decide(access.Play)
+	case media.Publish:
+		answer = decide(media.Publish)
+	case media.Play:
+		answer = decide(media.Play)
 	default:
-		publish, play := decide(access.Publish), decide(access.Play)
+		publish, play := decide(media.Publish), decide(media.Play)
 		switch {
 		case publish.Outcome == access.Allowed && play.Outcome == access.Allowed:
 		case publish.Outcome == access.Allowed:
-			d.only = srt.RolePublish
+			d.only = media.Publish
 		case play.Outcome == access.Allowed:
-			d.only = srt.RolePlay
+			d.only = media.Play
 		case play.Outcome == access.Unauthorized:
 			answer = play // credentials may help
 		default:
@@ -152,13 +142,13 @@ func (c *Controller) isOpen(_ *caller, d *decision) {
 func (c *Controller) canDo(_ *caller, d *decision) {
 	s := c.streams[d.stream]
 	switch {
-	case d.role == srt.RolePlay && !s.playable():
+	case d.role == media.Play && !s.playable():
 		d.refuse(causeNoPublisher, "nobody publishes the stream "+d.stream)
-	case d.role == srt.RolePlay && s.unplayable():
+	case d.role == media.Play && s.unplayable():
 		d.refuse(causeUnplayable, s.lacks())
-	case d.role == srt.RolePublish && s.taken(time.Now()):
+	case d.role == media.Publish && s.taken(time.Now()):
 		d.refuse(causeConflict, "the stream "+d.stream+" has a publisher already")
-	case d.role == srt.RolePublish:
+	case d.role == media.Publish:
 		d.refuse(c.mapRefusal(d.stream))
 	}
 }
@@ -202,7 +192,7 @@ func (c *Controller) requested(a asked) {
 		return
 	}
 	conn := c.newConnection(a, d)
-	if d.role == srt.RolePlay {
+	if d.role == media.Play {
 		_ = c.enter(conn, d.role) // nothing can fail: the stream is there
 	}
 	c.place(conn, a)

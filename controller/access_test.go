@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"brume/config"
+	"brume/media"
 	"brume/srt"
 	"brume/untrusted"
 )
@@ -32,19 +33,19 @@ func TestDecide(t *testing.T) {
 		id     string
 		reject int
 		stream string
-		role   srt.Role
+		role   media.Role
 	}{
 		{id: "", stream: "live"},
 		{id: "new", stream: "new"},
 		{id: "taken", stream: "taken"}, // decided later, by what it shows
-		{id: "publish:new", stream: "new", role: srt.RolePublish},
-		{id: "#!::r=new,m=publish,u=who", stream: "new", role: srt.RolePublish},
+		{id: "publish:new", stream: "new", role: media.Publish},
+		{id: "#!::r=new,m=publish,u=who", stream: "new", role: media.Publish},
 		{id: "publish:taken", reject: srt.RejectConflict},
-		{id: "publish:silent", stream: "silent", role: srt.RolePublish},
-		{id: "publish:left", stream: "left", role: srt.RolePublish},
-		{id: "publish:over", stream: "over", role: srt.RolePublish},
-		{id: "read:taken", stream: "taken", role: srt.RolePlay},
-		{id: "read:left", stream: "left", role: srt.RolePlay},
+		{id: "publish:silent", stream: "silent", role: media.Publish},
+		{id: "publish:left", stream: "left", role: media.Publish},
+		{id: "publish:over", stream: "over", role: media.Publish},
+		{id: "read:taken", stream: "taken", role: media.Play},
+		{id: "read:left", stream: "left", role: media.Play},
 		{id: "read:over", reject: srt.RejectNotFound},
 		{id: "read:new", reject: srt.RejectNotFound},
 		{id: "read:../etc/passwd", reject: srt.RejectBadRequest},

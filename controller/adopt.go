@@ -9,6 +9,7 @@ import (
 	"brume/api"
 	"brume/buffer"
 	"brume/guardian"
+	"brume/media"
 	"brume/outputs/httpd"
 	"brume/srt"
 )
@@ -184,10 +185,10 @@ func (c *Controller) adoptConnection(p *process, behind bool) {
 // adoptStreams gives a connection back what it plays or publishes, and tells whether that is all there. A publisher that is to
 // be ended keeps what it may still write into.
 func (c *Controller) adoptStreams(conn *connection) bool {
-	if conn.Buffer == 0 && (conn.Role != srt.RolePlay || conn.dialer != nil) {
+	if conn.Buffer == 0 && (conn.Role != media.Play || conn.dialer != nil) {
 		return true // its buffer comes with its role, or when it is connected
 	}
-	if conn.Role == srt.RolePublish {
+	if conn.Role == media.Publish {
 		conn.in = c.adoptPublished(conn, conn.Stream, conn.Buffer)
 		return c.adoptMapped(conn) && conn.in != nil
 	}

@@ -14,6 +14,7 @@ import (
 	"brume/buffer"
 	"brume/control"
 	"brume/guardian"
+	"brume/media"
 	"brume/memfile"
 	"brume/outputs/httpd"
 	"brume/srt"
@@ -130,11 +131,11 @@ func TestAdoptConnections(t *testing.T) {
 	l := newLegacy(t)
 	l.buffer(100, "live", buffer.Live)
 	l.buffer(101, "other", buffer.Live)
-	publisher := l.process(1, roleConnection, &connRecord{ID: "p", Stream: "live", Buffer: 100, Role: srt.RolePublish, Since: time.Now()})
-	viewer := l.process(2, roleConnection, &connRecord{ID: "v", Stream: "live", Buffer: 100, Role: srt.RolePlay, Since: time.Now()})
-	stale := l.process(3, roleConnection, &connRecord{ID: "s", Stream: "live", Buffer: 99, Role: srt.RolePlay, Since: time.Now()})
-	lost := l.process(4, roleConnection, &connRecord{ID: "l", Stream: "gone", Buffer: 98, Role: srt.RolePublish, Since: time.Now()})
-	second := l.process(5, roleConnection, &connRecord{ID: "2", Stream: "live", Buffer: 100, Role: srt.RolePublish, Since: time.Now()})
+	publisher := l.process(1, roleConnection, &connRecord{ID: "p", Stream: "live", Buffer: 100, Role: media.Publish, Since: time.Now()})
+	viewer := l.process(2, roleConnection, &connRecord{ID: "v", Stream: "live", Buffer: 100, Role: media.Play, Since: time.Now()})
+	stale := l.process(3, roleConnection, &connRecord{ID: "s", Stream: "live", Buffer: 99, Role: media.Play, Since: time.Now()})
+	lost := l.process(4, roleConnection, &connRecord{ID: "l", Stream: "gone", Buffer: 98, Role: media.Publish, Since: time.Now()})
+	second := l.process(5, roleConnection, &connRecord{ID: "2", Stream: "live", Buffer: 100, Role: media.Publish, Since: time.Now()})
 	undecided := l.process(6, roleConnection, &connRecord{ID: "u", Stream: "live", Since: time.Now()})
 	l.adopted()
 
@@ -153,10 +154,10 @@ func TestAdoptConnections(t *testing.T) {
 	// What they repeat makes them whole. The publisher's buffer may have been lost on its way, so that it gets it again, once.
 	require.NoError(t, publisher.ctl.Send(srt.MsgConnected, srt.Connected{LatencyRcv: 250}))
 	for range 3 {
-		require.NoError(t, publisher.ctl.Send(srt.MsgDirection, srt.Direction{Role: srt.RolePublish}))
+		require.NoError(t, publisher.ctl.Send(srt.MsgDirection, srt.Direction{Role: media.Publish}))
 	}
 	require.NoError(t, undecided.ctl.Send(srt.MsgConnected, srt.Connected{}))
-	require.NoError(t, undecided.ctl.Send(srt.MsgDirection, srt.Direction{Role: srt.RolePlay}))
+	require.NoError(t, undecided.ctl.Send(srt.MsgDirection, srt.Direction{Role: media.Play}))
 	l.eventually("the undecided one is in", l.locked(func() bool { return len(s.players) == 2 }))
 	l.eventually("the publisher is connected", l.locked(func() bool { return s.publisher.Connected != nil && !s.publisher.adopted }))
 	require.Len(t, publisher.hearsOf(srt.MsgBuffer, nil), 1)
@@ -271,7 +272,7 @@ func TestAdoptDeadPublisher(t *testing.T) {
 	l := newLegacy(t)
 	l.process(1, roleListener, nil)
 	l.buffer(100, "live", buffer.Live)
-	dead := l.process(2, roleConnection, &connRecord{ID: "p", Stream: "live", Buffer: 100, Role: srt.RolePublish, Since: time.Now()})
+	dead := l.process(2, roleConnection, &connRecord{ID: "p", Stream: "live", Buffer: 100, Role: media.Publish, Since: time.Now()})
 	require.NoError(t, unix.Kill(dead.p.PID, unix.SIGKILL))
 	fd, err := control.Descriptor(l.held[len(l.held)-1].Files[1])
 	require.NoError(t, err)
@@ -290,7 +291,7 @@ func TestAdoptDeadPublisher(t *testing.T) {
 func TestLastWords(t *testing.T) {
 	l := newLegacy(t)
 	l.buffer(100, "live", buffer.Live)
-	q := l.process(1, roleConnection, &connRecord{ID: "p", Stream: "live", Buffer: 100, Role: srt.RolePublish, Since: time.Now()})
+	q := l.process(1, roleConnection, &connRecord{ID: "p", Stream: "live", Buffer: 100, Role: media.Publish, Since: time.Now()})
 	l.adopted()
 	for range int(2 * roles[roleConnection].messages) {
 		require.NoError(t, q.ctl.SendWithin(5*time.Second, srt.MsgStats, srt.ConnStats{}))

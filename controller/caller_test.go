@@ -16,6 +16,7 @@ import (
 	"brume/buffer"
 	"brume/config"
 	"brume/control"
+	"brume/media"
 	"brume/outputs/httpd"
 	"brume/srt"
 )
@@ -78,7 +79,7 @@ func TestSource(t *testing.T) {
 	d.after(0)
 	first, told, files := d.called()
 	require.Equal(t, srt.Configure{
-		Conn: told.Conn, Stream: "live", Role: srt.RolePublish, Mode: srt.ModeCaller, StreamID: "read:live", Passphrase: secret,
+		Conn: told.Conn, Stream: "live", Role: media.Publish, Mode: srt.ModeCaller, StreamID: "read:live", Passphrase: secret,
 		Options: map[string]string{"latency": "1000", "lossmaxttl": "3", "fc": "200"},
 	}, told)
 	require.Len(t, files, 1, "a socket, and no buffer")
@@ -263,7 +264,7 @@ func TestPlayersThatWaitForASource(t *testing.T) {
 		d.called()
 		q := d.admitted(2, "b")
 		require.NotContains(t, d.out.sources, "b", "it may be a publisher")
-		d.says(q, srt.MsgDirection, srt.Direction{Role: srt.RolePlay})
+		d.says(q, srt.MsgDirection, srt.Direction{Role: media.Play})
 		require.Contains(t, d.out.sources, "b")
 	})
 	t.Run("too many", func(t *testing.T) {
@@ -424,19 +425,19 @@ func TestAdoptCalls(t *testing.T) {
 	l.loadCallers()
 	l.buffer(1, "s", buffer.Live)
 	l.put(kindPush, "p1", pushRecord{ID: "p1", Stream: "s", URL: "srt://127.0.0.1:10?passphrase=correct%20horse"})
-	record := func(stream, dialer string, role srt.Role, buffer uint64, connected bool, index int) *connRecord {
+	record := func(stream, dialer string, role media.Role, buffer uint64, connected bool, index int) *connRecord {
 		r := &connRecord{ID: stream + dialer, Stream: stream, Role: role, Buffer: buffer, Mode: srt.ModeCaller, Dialer: dialer, Index: index, Since: time.Now()}
 		if connected {
 			r.Connected = &srt.Connected{}
 		}
 		return r
 	}
-	source := l.process(11, roleConnection, record("s", "source", srt.RolePublish, 1, true, 1))
-	push := l.process(12, roleConnection, record("s", "p1", srt.RolePlay, 1, true, 0))
-	making := l.process(13, roleConnection, record("made", "source", srt.RolePublish, 0, false, 0))
-	half := l.process(14, roleConnection, record("half", "source", srt.RolePublish, 0, true, 0))
-	stranger := l.process(15, roleConnection, record("t", "source", srt.RolePublish, 0, false, 0))
-	index := l.process(16, roleConnection, record("s", "p2", srt.RolePlay, 1, true, 0))
+	source := l.process(11, roleConnection, record("s", "source", media.Publish, 1, true, 1))
+	push := l.process(12, roleConnection, record("s", "p1", media.Play, 1, true, 0))
+	making := l.process(13, roleConnection, record("made", "source", media.Publish, 0, false, 0))
+	half := l.process(14, roleConnection, record("half", "source", media.Publish, 0, true, 0))
+	stranger := l.process(15, roleConnection, record("t", "source", media.Publish, 0, false, 0))
+	index := l.process(16, roleConnection, record("s", "p2", media.Play, 1, true, 0))
 	l.adopted()
 
 	l.mu.Lock()
@@ -490,7 +491,7 @@ func TestPortsOfStreams(t *testing.T) {
 	for _, id := range []string{"", "anything", "in", "publish:x", "uplive/x?y:z"} {
 		got := ask(at[0], id, true)
 		require.Empty(t, got.cause, id)
-		require.Equal(t, []any{"in", srt.RolePublish, config.Secret(secret), "99"}, []any{got.stream, got.role, got.terms.passphrase, got.terms.options["fc"]})
+		require.Equal(t, []any{"in", media.Publish, config.Secret(secret), "99"}, []any{got.stream, got.role, got.terms.passphrase, got.terms.options["fc"]})
 	}
 	require.Equal(t, causeNoSecret, ask(at[0], "", false).cause)
 	require.Equal(t, causeBadMode, ask(at[0], "read:in", true).cause)

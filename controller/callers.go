@@ -31,8 +31,8 @@ func (p *Port) Callers(cfg *config.Config) string {
 
 func (p *Port) may() string {
 	what := "publish and play "
-	if p.Mode == config.ModePublish || p.Mode == config.ModePlay {
-		what = string(p.Mode) + " "
+	if only := p.Mode.Only(); only != "" {
+		what = string(only) + " "
 	}
 	if p.Only {
 		return what + string(p.Stream) + " alone"

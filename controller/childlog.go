@@ -6,7 +6,14 @@ import (
 	"slices"
 
 	"brume/control"
+	"brume/rate"
 	"brume/untrusted"
+)
+
+// Bounds of the log lines that somebody outside may cause.
+const (
+	linesPerSecond    = 20  // of one source
+	allLinesPerSecond = 200 // of all processes together
 )
 
 var childLevels = map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}
@@ -29,9 +36,14 @@ func (c *Controller) childLog(p *process, m control.Message) error {
 		attrs = append(attrs, "times", l.Count)
 	}
 	attrs = childAttrs(attrs, l.Attrs)
-	p.lines.shared = &c.childLines
-	p.lines.log(c.log, level, "a process says", attrs...)
+	c.linesOf(p).Log(c.log, level, "a process says", attrs...)
 	return nil
+}
+
+// linesOf are the lines that a process may cause, within those of all together.
+func (c *Controller) linesOf(p *process) *rate.Lines {
+	p.lines.PerSecond, p.lines.Shared = linesPerSecond, &c.childLines
+	return &p.lines
 }
 
 // childAttrs adds the attributes that a process gave its line, bounded. It has no say in those that the line has already.

@@ -3,32 +3,33 @@ package controller
 import (
 	"time"
 
+	"brume/media"
 	"brume/srt"
 )
 
 // directed lets a connection whose role has shown itself into its stream, or ends it.
-func (c *Controller) directed(conn *connection, role srt.Role) {
-	if role != srt.RolePublish && role != srt.RolePlay || conn.Connected == nil || !conn.closing.IsZero() || c.stopping {
+func (c *Controller) directed(conn *connection, role media.Role) {
+	if role != media.Publish && role != media.Play || conn.Connected == nil || !conn.closing.IsZero() || c.stopping {
 		return
 	}
 	if conn.in != nil && conn.Role == role && conn.adopted {
 		c.grant(conn)
 	}
-	if conn.Role != srt.RoleUnknown || conn.in != nil {
+	if conn.Role != "" || conn.in != nil {
 		return
 	}
 	conn.seems = role
 	switch {
 	case c.locked(conn.Stream):
 		c.turnAway(conn, causeLocked, "the stream is locked by the API")
-	case role == srt.RolePlay && c.streams[conn.Stream].holder() == nil:
+	case role == media.Play && c.streams[conn.Stream].holder() == nil:
 		// A viewer that is early, or a publisher whose encoder is still starting: it may show more.
 		c.demand(conn.Stream, time.Now())
-	case role == srt.RolePlay && c.streams[conn.Stream].unplayable():
+	case role == media.Play && c.streams[conn.Stream].unplayable():
 		c.turnAway(conn, causeUnplayable, c.streams[conn.Stream].lacks())
-	case conn.Only != srt.RoleUnknown && conn.Only != role:
-		c.turnAway(conn, causeForbidden, "it may "+roleName(conn.Only)+" the stream only, by the access entries or the stream's passphrases")
-	case role == srt.RolePublish:
+	case conn.Only != "" && conn.Only != role:
+		c.turnAway(conn, causeForbidden, "it may "+conn.Only.String()+" the stream only, by the access entries or the stream's passphrases")
+	case role == media.Publish:
 		c.claim(conn)
 	default:
 		c.admit(conn, role)
@@ -63,28 +64,28 @@ func (c *Controller) claim(conn *connection) {
 		s.successor = conn
 		old.proc.kill()
 	default:
-		c.admit(conn, srt.RolePublish)
+		c.admit(conn, media.Publish)
 	}
 }
 
 // admitEarly lets in those who wait for a stream to play, once it has a publisher.
 func (c *Controller) admitEarly(name string) {
 	for _, conn := range c.connections {
-		if conn.Stream == name && conn.Role == srt.RoleUnknown && conn.seems == srt.RolePlay && conn.in == nil && conn.closing.IsZero() {
-			c.directed(conn, srt.RolePlay)
+		if conn.Stream == name && conn.Role == "" && conn.seems == media.Play && conn.in == nil && conn.closing.IsZero() {
+			c.directed(conn, media.Play)
 		}
 	}
 }
 
 // admit gives a connection whose role is known its buffer.
-func (c *Controller) admit(conn *connection, role srt.Role) {
+func (c *Controller) admit(conn *connection, role media.Role) {
 	if err := c.enter(conn, role); err != nil {
 		c.log.Error("can't open a stream", "stream", conn.Stream, "error", err)
 		c.turnAway(conn, causeBuffer, "the stream's buffer can't be made")
 		return
 	}
-	if conn.Role == srt.RoleUnknown {
-		c.log.Info("an SRT connection has shown its role", "conn", conn.ID, "stream", conn.Stream, "role", roleName(role), "peer", conn.Peer)
+	if conn.Role == "" {
+		c.log.Info("an SRT connection has shown its role", "conn", conn.ID, "stream", conn.Stream, "role", role.String(), "peer", conn.Peer)
 	}
 	conn.Role = role
 	c.grant(conn)

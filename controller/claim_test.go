@@ -8,6 +8,7 @@ import (
 
 	"brume/buffer"
 	"brume/guardian"
+	"brume/media"
 	"brume/srt"
 )
 
@@ -25,7 +26,7 @@ func (d *desk) unfinished(id uint64, streamID string) *peer {
 func (d *desk) published(q *peer) {
 	d.t.Helper()
 	d.says(q, srt.MsgConnected, srt.Connected{})
-	d.says(q, srt.MsgDirection, srt.Direction{Role: srt.RolePublish})
+	d.says(q, srt.MsgDirection, srt.Direction{Role: media.Publish})
 }
 
 // bothWays runs a test for a publisher that states its role and for one that shows it.
@@ -53,7 +54,7 @@ func TestTakeover(t *testing.T) {
 		d.ends(old, "killed by SIGKILL")
 		require.Same(t, next.p.conn, d.streams["live"].publisher)
 		require.Equal(t, id, d.streams["live"].ID)
-		require.Equal(t, srt.RolePublish, next.p.conn.Role)
+		require.Equal(t, media.Publish, next.p.conn.Role)
 		require.Equal(t, []string{srt.MsgBuffer}, next.granted())
 		require.Empty(t, late.granted())
 	})
@@ -86,7 +87,7 @@ func TestStrangersChangeNothing(t *testing.T) {
 		d.silent("live")
 		strangers = append(strangers, d.unfinished(20, caller))
 		for _, q := range strangers {
-			d.says(q, srt.MsgDirection, srt.Direction{Role: srt.RolePublish}) // nothing is shown before the connection is made
+			d.says(q, srt.MsgDirection, srt.Direction{Role: media.Publish}) // nothing is shown before the connection is made
 			require.Empty(t, q.granted())
 			d.says(q, srt.MsgFailed, srt.Failed{Reason: srt.FailSecret})
 			d.ends(q, "exit status 0")
@@ -158,7 +159,7 @@ func TestAdoptedBeginnings(t *testing.T) {
 	for _, connected := range []*srt.Connected{nil, {}} {
 		l := newLegacy(t)
 		l.buffer(100, "live", buffer.Ended)
-		q := l.process(1, roleConnection, &connRecord{ID: "p", Stream: "live", Role: srt.RolePublish, Since: time.Now(), Connected: connected})
+		q := l.process(1, roleConnection, &connRecord{ID: "p", Stream: "live", Role: media.Publish, Since: time.Now(), Connected: connected})
 		l.adopted()
 		q.hearsOf(srt.MsgReport, nil)
 		l.look(func() { require.Nil(t, l.streams["live"].publisher) })

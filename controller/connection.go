@@ -12,6 +12,7 @@ import (
 
 	"brume/api"
 	"brume/control"
+	"brume/media"
 	"brume/place"
 	"brume/srt"
 	"brume/untrusted"
@@ -23,8 +24,8 @@ type connRecord struct {
 	Stream    string         `json:"stream"`
 	StreamID  string         `json:"stream_id,omitempty"` // that the caller sent, without its secrets
 	Buffer    uint64         `json:"buffer,omitempty"`    // id of the stream's buffer, 0 while the role is unknown
-	Role      srt.Role       `json:"role"`
-	Only      srt.Role       `json:"only,omitempty"` // while its role is unknown: the only one that it may show
+	Role      media.Role     `json:"role"`
+	Only      media.Role     `json:"only,omitempty"` // while its role is unknown: the only one that it may show
 	Port      string         `json:"port,omitempty"` // key of the port that it came by
 	Peer      string         `json:"peer"`
 	Local     string         `json:"local"`
@@ -46,7 +47,7 @@ type connection struct {
 	mapped  []*stream // as Mapped
 	closing time.Time
 	over    bool
-	seems   srt.Role     // of a connection whose role is unknown: what it has shown
+	seems   media.Role   // of a connection whose role is unknown: what it has shown
 	adopted bool         // an earlier controller may have died before it gave the buffer
 	place   netip.Prefix // that it came from; not valid for a connection that this server began
 	terms   terms        // until its process has them
@@ -126,8 +127,8 @@ func (c *Controller) configure(p *process, work srt.Configure, files []*os.File)
 }
 
 // file is the descriptor of the buffer that a role has a right to.
-func (s *stream) file(role srt.Role) *os.File {
-	if role == srt.RolePublish {
+func (s *stream) file(role media.Role) *os.File {
+	if role == media.Publish {
 		return s.rw
 	}
 	return s.ro
@@ -224,7 +225,7 @@ func (c *Controller) connected(conn *connection, connected srt.Connected) {
 	switch {
 	case conn.dialer != nil:
 		defer c.callConnected(conn)
-	case conn.Role == srt.RolePublish:
+	case conn.Role == media.Publish:
 		defer c.claim(conn)
 	}
 	if conn.Connected != nil {
@@ -236,7 +237,7 @@ func (c *Controller) connected(conn *connection, connected srt.Connected) {
 	conn.Connected = &connected
 	_ = c.record(conn.proc) // it would be told again
 	c.tellConnection(api.EventConnected, conn)
-	c.log.Info("SRT connected", "conn", conn.ID, "stream", conn.Stream, "role", roleName(conn.Role), "peer", conn.Peer,
+	c.log.Info("SRT connected", "conn", conn.ID, "stream", conn.Stream, "role", conn.Role.String(), "peer", conn.Peer,
 		"peer_version", connected.PeerSRT, "latency_receive_ms", connected.LatencyRcv, "latency_send_ms", connected.LatencySnd, "key_length", connected.KeyLength)
 	if c.crowded(conn) {
 		c.turnAway(conn, causePerStream, crowdedReason)
@@ -263,7 +264,7 @@ func (c *Controller) sweepConnections(now time.Time) {
 		case conn.proc == nil:
 		case !conn.closing.IsZero() && now.Sub(conn.closing) > closeTime:
 			c.putDown(conn.proc, faultClose)
-		case conn.Role == srt.RoleUnknown && conn.closing.IsZero() && now.Sub(conn.Since) > undecidedTime:
+		case conn.Role == "" && conn.closing.IsZero() && now.Sub(conn.Since) > undecidedTime:
 			c.turnAway(conn, causeNoPublisher, "nobody publishes the stream, and it does not either")
 		case conn.Connected == nil && now.Sub(conn.Since) > c.patience(conn):
 			c.putDown(conn.proc, faultCaller)
@@ -311,7 +312,7 @@ func (c *Controller) connectionFailed(p *process, failed srt.Failed) {
 	if failed.Reason == srt.FailInternal || failed.Reason == srt.FailBuffer {
 		level = slog.LevelError
 	}
-	c.log.Log(context.Background(), level, "SRT connection ends", "conn", conn.ID, "stream", conn.Stream, "role", roleName(conn.Role), "peer", conn.Peer,
+	c.log.Log(context.Background(), level, "SRT connection ends", "conn", conn.ID, "stream", conn.Stream, "role", conn.Role.String(), "peer", conn.Peer,
 		"by", conn.endedBy, "reason", failed.Reason, "detail", untrusted.Text(failed.Detail, 500))
 	if failed.Reason == srt.FailBuffer {
 		for _, s := range conn.published() {
@@ -337,10 +338,10 @@ func (c *Controller) connectionEnded(p *process, status string) {
 		if status != "" && status != "exit status 0" && !(p.killed && status == killedByUs) {
 			c.failures[srt.FailCrash]++
 			conn.ended.Reason = srt.FailCrash
-			c.log.Error("an SRT connection process has died", "conn", conn.ID, "stream", conn.Stream, "role", roleName(conn.Role), "peer", conn.Peer,
+			c.log.Error("an SRT connection process has died", "conn", conn.ID, "stream", conn.Stream, "role", conn.Role.String(), "peer", conn.Peer,
 				"pid", p.PID, "status", status, "stderr", p.lastWords())
 		} else {
-			c.log.Info("SRT connection ended", "conn", conn.ID, "stream", conn.Stream, "role", roleName(conn.Role), "peer", conn.Peer,
+			c.log.Info("SRT connection ended", "conn", conn.ID, "stream", conn.Stream, "role", conn.Role.String(), "peer", conn.Peer,
 				"by", conn.endedBy, "status", status)
 		}
 	}
@@ -361,7 +362,7 @@ func (c *Controller) dropConnection(conn *connection) {
 	delete(c.connections, conn.ID)
 	c.tellEnded(conn)
 	defer c.callEnded(conn)
-	if s := conn.in; s != nil && conn.Role == srt.RolePlay {
+	if s := conn.in; s != nil && conn.Role == media.Play {
 		delete(s.players, conn)
 		s.bytesOut += conn.stats.Bytes
 	}
@@ -370,11 +371,4 @@ func (c *Controller) dropConnection(conn *connection) {
 	for i := range all {
 		c.publisherLeft(all[len(all)-1-i])
 	}
-}
-
-func roleName(r srt.Role) string {
-	if r == srt.RoleUnknown {
-		return string(api.RoleUndecided)
-	}
-	return string(r)
 }

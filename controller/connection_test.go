@@ -10,35 +10,36 @@ import (
 
 	"brume/config"
 	"brume/control"
+	"brume/media"
 	"brume/srt"
 )
 
 func TestUndecidedShowsItself(t *testing.T) {
 	d := newDesk(t)
 	early := d.admitted(1, "live")
-	d.says(early, srt.MsgDirection, srt.Direction{Role: srt.RolePlay})
+	d.says(early, srt.MsgDirection, srt.Direction{Role: media.Play})
 	require.Empty(t, d.streams, "a viewer makes no stream")
 
 	publisher := d.admitted(2, "live")
-	d.says(publisher, srt.MsgDirection, srt.Direction{Role: srt.RolePublish})
+	d.says(publisher, srt.MsgDirection, srt.Direction{Role: media.Publish})
 	var b srt.Buffer
 	require.Len(t, publisher.hearsOf(srt.MsgBuffer, &b), 1)
-	require.Equal(t, srt.RolePublish, b.Role)
+	require.Equal(t, media.Publish, b.Role)
 	d.monitor(time.Now())
 	require.Nil(t, early.p.conn.in, "nothing is live yet")
 	d.live(publisher)
 	d.monitor(time.Now())
 	require.Len(t, early.hearsOf(srt.MsgBuffer, &b), 1)
-	require.Equal(t, srt.RolePlay, b.Role)
+	require.Equal(t, media.Play, b.Role)
 	require.True(t, d.streams["live"].players[early.p.conn])
 
 	second := d.admitted(3, "live")
 	for range 5 {
-		d.says(second, srt.MsgDirection, srt.Direction{Role: srt.RolePublish})
+		d.says(second, srt.MsgDirection, srt.Direction{Role: media.Publish})
 	}
 	second.hearsOf(srt.MsgClose, nil)
 	require.EqualValues(t, 1, d.rejects[causeConflict], "a refusal counts once")
-	d.says(second, srt.MsgDirection, srt.Direction{Role: srt.RolePlay})
+	d.says(second, srt.MsgDirection, srt.Direction{Role: media.Play})
 	require.Nil(t, second.p.conn.in, "who was turned away stays out")
 	require.Same(t, publisher.p.conn, d.streams["live"].publisher)
 }
@@ -114,7 +115,7 @@ func TestViewersWordIsNotTakenForTheStream(t *testing.T) {
 	d.monitor(time.Now())
 	require.False(t, d.streams["live"].corrupt)
 	require.True(t, publisher.p.conn.closing.IsZero())
-	require.Equal(t, srt.RolePlay, d.decide(&srt.Request{Peer: "192.0.2.1:5", StreamID: "read:live"}, d.ports[0]).role)
+	require.Equal(t, media.Play, d.decide(&srt.Request{Peer: "192.0.2.1:5", StreamID: "read:live"}, d.ports[0]).role)
 
 	d.says(publisher, srt.MsgFailed, srt.Failed{Reason: srt.FailBuffer})
 	d.monitor(time.Now())

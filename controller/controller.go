@@ -22,6 +22,7 @@ import (
 	"brume/gate"
 	"brume/guardian"
 	"brume/outputs/httpd"
+	"brume/rate"
 	"brume/srt"
 )
 
@@ -69,10 +70,10 @@ type Controller struct {
 	kills       map[fault]uint64
 	watched     int // looks at the processes
 	out         outbound
-	malformed   *slogLimiter
+	malformed   rate.Lines
 	refusals    refusals
-	childLines  lines    // of all processes together
-	runtime     *os.Root // nil where there is none
+	childLines  rate.Lines // of all processes together
+	runtime     *os.Root   // nil where there is none
 	reported    map[role]bool
 	stopping    bool
 	files       uint64 // limit of open files
@@ -129,10 +130,9 @@ func (c *Controller) init(ctl *control.Conn, log *slog.Logger) {
 	c.zeroCounters()
 	c.duties = []*duty{{role: roleHTTP}}
 	c.access = access.NewTable(c.Config.Access)
-	c.malformed = newLimiter(log)
 	c.events = api.NewEvents(time.Now())
 	c.keyframes = keyframes{}
-	c.childLines.perSec = allLinesPerSecond
+	c.childLines.PerSecond, c.refusals.lines.PerSecond = allLinesPerSecond, linesPerSecond
 	c.histories = map[string]*streamSamples{}
 	c.reported = map[role]bool{}
 	c.out.init()
@@ -318,7 +318,7 @@ func (c *Controller) heard(p *process, m control.Message, err error) {
 		}
 	}
 	if err != nil {
-		c.malformed.warn("a process said something malformed", err, "role", p.Role, "pid", p.PID)
+		c.malformed.Log(c.log, slog.LevelWarn, "a process said something malformed", "error", err, "role", p.Role, "pid", p.PID)
 	}
 }
 

@@ -386,7 +386,7 @@ func TestControllerIsKilled(t *testing.T) {
 		var list struct{ Items []api.Connection }
 		h.get("/api/v1/connections", &list)
 		for _, c := range list.Items {
-			if c.State != api.ConnectionConnected || c.Role == api.RoleUndecided {
+			if c.State != api.ConnectionConnected || c.Role == "undecided" {
 				return false
 			}
 		}

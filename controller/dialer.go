@@ -15,6 +15,7 @@ import (
 
 	"brume/api"
 	"brume/config"
+	"brume/media"
 	"brume/outputs/httpd"
 	"brume/scheme"
 	"brume/srt"
@@ -34,7 +35,7 @@ const (
 type dialer struct {
 	id     string
 	stream string
-	role   srt.Role // publish of a source, play of a target
+	role   media.Role // publish of a source, play of a target
 	urls   []*srt.URL
 
 	round    round
@@ -156,7 +157,7 @@ func (c *Controller) dial(k *dialer, now time.Time) {
 	peer := netip.AddrPortFrom(k.rest[0], u.Port)
 	k.rest = k.rest[1:]
 	s := c.streams[k.stream]
-	if k.role == srt.RolePlay && !s.playable() {
+	if k.role == media.Play && !s.playable() {
 		k.rests(now) // it has ended meanwhile
 		return
 	}
@@ -175,7 +176,7 @@ func (c *Controller) dial(k *dialer, now time.Time) {
 	k.conn = conn
 	c.connections[conn.ID] = conn
 	c.tellConnection(api.EventConnecting, conn)
-	if k.role == srt.RolePlay {
+	if k.role == media.Play {
 		_ = c.enter(conn, k.role) // nothing can fail: the stream is there
 	}
 	c.out.calls = append(c.out.calls, &pendingCall{conn, u, socket, now})
@@ -203,11 +204,11 @@ func (c *Controller) callConnected(conn *connection) {
 		return
 	}
 	k.round.up(time.Now())
-	if p := c.single(roleHTTP); p != nil && k.role == srt.RolePublish {
+	if p := c.single(roleHTTP); p != nil && k.role == media.Publish {
 		c.tellSource(p, httpd.Source{Name: k.stream, State: httpd.SourceStarting})
 	}
 	switch {
-	case k.role != srt.RolePublish:
+	case k.role != media.Publish:
 	case conn.in != nil && conn.adopted:
 		c.grant(conn)
 	case conn.in == nil && c.streams[k.stream].holder() != nil:
@@ -338,7 +339,7 @@ func (c *Controller) stopCalls() {
 // adoptCall gives a connection back to its caller, or tells that it has none any more.
 func (c *Controller) adoptCall(conn *connection) bool {
 	var k *dialer
-	if conn.Role == srt.RolePublish {
+	if conn.Role == media.Publish {
 		if s := c.source(conn.Stream); s != nil {
 			s.ask(time.Now())
 			k = &s.dialer

@@ -46,7 +46,7 @@ func (c *Controller) tellRemoved(s *stream) {
 }
 
 func (conn *connection) event() *api.EventConnection {
-	return &api.EventConnection{ID: conn.ID, Peer: conn.Peer, Role: api.Role(roleName(conn.Role)), Protocol: "srt"}
+	return &api.EventConnection{ID: conn.ID, Peer: conn.Peer, Role: conn.Role.String(), Protocol: "srt"}
 }
 
 func (c *Controller) tellConnection(t api.EventType, conn *connection) {

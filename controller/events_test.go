@@ -80,7 +80,7 @@ func TestEventsOfAStream(t *testing.T) {
 		"connection.connecting live publish", "connection.connected live publish", "stream.starting live", "stream.live live",
 		"connection.ended live publish other", "stream.offline live", "stream.removed live",
 	}, kinds(all))
-	require.Equal(t, &api.EventConnection{ID: publisher.p.conn.ID, Peer: "192.0.2.1:1", Role: api.RolePublish, Protocol: "srt"}, all[0].Connection)
+	require.Equal(t, &api.EventConnection{ID: publisher.p.conn.ID, Peer: "192.0.2.1:1", Role: "publish", Protocol: "srt"}, all[0].Connection)
 	require.Equal(t, "the peer closed the connection", all[6].End.Detail)
 	ids := map[string]bool{}
 	for _, e := range all {

@@ -230,8 +230,8 @@ func (p *fakePeer) run() int {
 		if p.caller && p.configure != nil && !p.connected {
 			p.connected = true
 			_ = p.ctl.Send(srt.MsgConnected, srt.Connected{PeerSRT: "1.5.1", LatencyRcv: 120})
-			if p.configure.Role == srt.RoleUnknown {
-				_ = p.ctl.Send(srt.MsgDirection, srt.Direction{Role: srt.RolePublish})
+			if p.configure.Role == "" {
+				_ = p.ctl.Send(srt.MsgDirection, srt.Direction{Role: media.Publish})
 			}
 			switch p.configure.Stream {
 			case streamCrash:
@@ -255,14 +255,14 @@ func (p *fakePeer) run() int {
 func (p *fakePeer) hello() { _ = p.ctl.Send(srt.MsgHello, srt.Hello{Sandbox: []string{"fake"}}) }
 
 func (p *fakePeer) hear(m *control.Message, files []*os.File) (end bool) {
-	role := srt.RoleUnknown
+	var role media.Role
 	switch m.Type {
 	case srt.MsgConfigure:
 		p.configure = &srt.Configure{}
 		_ = m.Decode(p.configure)
 		role = p.configure.Role
 	case srt.MsgBuffer:
-		role = srt.RolePublish
+		role = media.Publish
 	case srt.MsgReport:
 		p.hello()
 		if p.connected {
@@ -275,7 +275,7 @@ func (p *fakePeer) hear(m *control.Message, files []*os.File) (end bool) {
 		_ = p.ctl.Send(srt.MsgFailed, srt.Failed{Reason: srt.FailClosed})
 		return true
 	}
-	if role == srt.RolePublish && len(files) == 1 && p.writer == nil {
+	if role == media.Publish && len(files) == 1 && p.writer == nil {
 		p.writer, _ = buffer.OpenWriter(files[0])
 	}
 	return false

@@ -2,6 +2,7 @@ package controller
 
 import (
 	"fmt"
+	"log/slog"
 	"time"
 
 	"brume/api"
@@ -72,7 +73,7 @@ func (c *Controller) tellHTTP(s *stream) {
 func (c *Controller) sendHTTP(p *process, send func() error) {
 	if err := send(); err != nil {
 		c.web.behind = true
-		c.malformed.warn("the http process does not take its messages", err, "pid", p.PID)
+		c.malformed.Log(c.log, slog.LevelWarn, "the http process does not take its messages", "error", err, "pid", p.PID)
 	}
 }
 

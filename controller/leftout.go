@@ -64,13 +64,12 @@ func (c *Controller) heardLeftOut(p *process, m control.Message) error {
 		return nil // a viewer has no say
 	}
 	c.setLeftOut(s, &l)
-	p.lines.shared = &c.childLines
 	for _, e := range s.leftOut.list {
 		if slices.Contains(s.leftOut.said, e) || len(s.leftOut.said) == maxSaid {
 			continue
 		}
 		s.leftOut.said = append(s.leftOut.said, e)
-		p.lines.log(c.log, slog.LevelInfo, "a part of the transport stream is not carried", "stream", s.Stream, "conn", conn.ID,
+		c.linesOf(p).Log(c.log, slog.LevelInfo, "a part of the transport stream is not carried", "stream", s.Stream, "conn", conn.ID,
 			"pid", e.PID, "type", e.Type, "stream_type", e.StreamType, "language", e.Language, "reason", string(e.Reason))
 	}
 	return nil
@@ -97,8 +96,7 @@ func (c *Controller) setLeftOut(s *stream, l *srt.LeftOut) {
 	}
 	why := s.lacks()
 	p := s.publisher.proc
-	p.lines.shared = &c.childLines
-	p.lines.log(c.log, slog.LevelWarn, "the stream can't be played", "stream", s.Stream, "reason", why)
+	c.linesOf(p).Log(c.log, slog.LevelWarn, "the stream can't be played", "stream", s.Stream, "reason", why)
 	for conn := range s.players {
 		if conn.dialer == nil && conn.closing.IsZero() {
 			c.turnAway(conn, causeUnplayable, why)

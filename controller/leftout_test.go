@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"brume/api"
+	"brume/media"
 	"brume/media/ts"
 	"brume/outputs/httpd"
 	"brume/srt"
@@ -54,7 +55,7 @@ func TestUnplayable(t *testing.T) {
 
 	waits.hearsOf(srt.MsgClose, nil)
 	require.Empty(t, waits.granted())
-	d.says(early, srt.MsgDirection, srt.Direction{Role: srt.RolePlay})
+	d.says(early, srt.MsgDirection, srt.Direction{Role: media.Play})
 	early.hearsOf(srt.MsgClose, nil)
 	require.Equal(t, srt.Verdict{ID: 4, Reject: 1415, Reason: whyNothing}, d.calls(4, "read:live"))
 	for _, r := range d.Refusals() {

@@ -1,8 +1,8 @@
 package controller
 
 import (
+	"brume/media"
 	"brume/place"
-	"brume/srt"
 )
 
 // hasRoom holds a caller against the limits. It comes last: a caller that is not admitted anyway is told why.
@@ -17,7 +17,7 @@ func (c *Controller) hasRoom(k *caller, d *decision) {
 	}
 	from := place.Of(k.peer)
 	var gives *connection // that gives way to this caller
-	if d.role == srt.RolePublish {
+	if d.role == media.Publish {
 		gives = c.streams[d.stream].holder()
 	}
 	all, here := 0, 0
@@ -61,7 +61,7 @@ func (c *Controller) connectedTo(stream string, except *connection) (n int) {
 // meanwhile.
 func (c *Controller) crowded(conn *connection) bool {
 	n := c.connectedTo(conn.Stream, conn)
-	if old := c.streams[conn.Stream].holder(); conn.Role == srt.RolePublish && old != nil && old.place.IsValid() && old.closing.IsZero() {
+	if old := c.streams[conn.Stream].holder(); conn.Role == media.Publish && old != nil && old.place.IsValid() && old.closing.IsZero() {
 		n-- // it gives way, or the new one is refused for it
 	}
 	return conn.place.IsValid() && reached(n, int(c.Config.Limits.PerStream))

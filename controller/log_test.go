@@ -43,24 +43,23 @@ func TestNobodyForgesLogLines(t *testing.T) {
 			conn := q.p.conn
 			var out bytes.Buffer
 			d.Controller.log = slog.New(handler(&out))
-			d.malformed = newLimiter(d.Controller.log)
 			says := map[string]func(string){
 				"log":     func(s string) { d.says(q, control.MsgLog, control.Log{Level: "info", Text: "libsrt: " + s}) },
 				"raw log": func(s string) { _ = d.childLog(q.p, rawLog(s)) },
 				"level":   func(s string) { d.says(q, control.MsgLog, control.Log{Level: s, Text: "x"}) },
 				"failed":  func(s string) { q.p.failed = false; d.says(q, srt.MsgFailed, srt.Failed{Reason: s, Detail: s}) },
-				"type":    func(s string) { d.says(q, s, nil); d.malformed.last = d.malformed.last.Add(-1e10) },
+				"type":    func(s string) { d.says(q, s, nil); d.malformed = rate.Lines{} },
 				"peer": func(s string) {
 					conn.Connected = nil
 					d.says(q, srt.MsgConnected, srt.Connected{PeerSRT: s, Filter: s})
 				},
 				"caller": func(s string) {
 					d.says(d.listener, srt.MsgRequest, srt.Request{ID: 9, Peer: s, StreamID: s})
-					d.refusals.lines = lines{}
+					d.refusals.lines = rate.Lines{}
 				},
 				"cause": func(s string) {
 					d.says(d.listener, srt.MsgRequest, srt.Request{ID: 9, StreamID: "#!::m=" + s})
-					d.refusals.lines = lines{}
+					d.refusals.lines = rate.Lines{}
 				},
 				"sandbox": func(s string) { clear(d.reported); d.says(q, srt.MsgHello, srt.Hello{Missing: []string{s}}) },
 				"attribute": func(s string) {
@@ -71,7 +70,7 @@ func TestNobodyForgesLogLines(t *testing.T) {
 			for source, say := range says {
 				for _, text := range forged {
 					out.Reset()
-					q.p.lines, d.listener.p.lines, d.childLines = lines{}, lines{}, lines{}
+					q.p.lines, d.listener.p.lines, d.childLines = rate.Lines{}, rate.Lines{}, rate.Lines{}
 					say(text)
 					line := out.String()
 					require.Equal(t, 1, strings.Count(line, "\n"), "%s: %q", source, line)
@@ -130,7 +129,7 @@ func TestLinesOfAllProcessesAreBounded(t *testing.T) {
 	n := strings.Count(d.log.String(), "a process says")
 	require.GreaterOrEqual(t, n, allLinesPerSecond)
 	require.LessOrEqual(t, n, int(allLinesPerSecond*(1+time.Since(start).Seconds())))
-	all[0].p.lines.budget, d.childLines.budget = rate.Bucket{}, rate.Bucket{}
+	time.Sleep(2 * time.Second / linesPerSecond)
 	d.says(all[0], control.MsgLog, control.Log{Level: "error", Text: "after"})
 	require.Regexp(t, fmt.Sprintf(`text=after role=srt pid=%d unlogged=\d+`, all[0].p.PID), d.log.String())
 }

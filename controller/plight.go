@@ -42,7 +42,7 @@ func (k *dialer) plight() string {
 
 // tellPlight says to those who wait for a stream that its source has failed, once there is no other address to try at once.
 func (c *Controller) tellPlight(k *dialer, now time.Time) {
-	if p := c.single(roleHTTP); p != nil && k.role == srt.RolePublish && k.round.next.After(now) {
+	if p := c.single(roleHTTP); p != nil && k.role == media.Publish && k.round.next.After(now) {
 		c.tellSource(p, httpd.Source{Name: k.stream, State: httpd.SourceFailed, Why: k.plight()})
 	}
 }

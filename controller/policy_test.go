@@ -11,6 +11,7 @@ import (
 
 	"brume/access"
 	"brume/config"
+	"brume/media"
 	"brume/srt"
 )
 
@@ -35,7 +36,7 @@ func TestPassphrases(t *testing.T) {
 
 		cause cause
 		want  config.Secret
-		only  srt.Role
+		only  media.Role
 	}{
 		{name: "none", id: "publish:s"},
 		{name: "none, and the caller has one", id: "publish:s", encrypted: true, cause: causeNoSecret},
@@ -50,9 +51,9 @@ func TestPassphrases(t *testing.T) {
 		{name: "both alike, unstated", stream: config.StreamSRT{PublishPassphrase: play, PlayPassphrase: play}, id: "s", encrypted: true, want: play},
 		{name: "both different, unstated", stream: config.StreamSRT{PublishPassphrase: publish, PlayPassphrase: play}, id: "s", encrypted: true, cause: causeBadMode},
 		{name: "both different, unstated, none", stream: config.StreamSRT{PublishPassphrase: publish, PlayPassphrase: play}, id: "s", cause: causeNoSecret},
-		{name: "of publishers alone, unstated", stream: config.StreamSRT{PublishPassphrase: publish}, id: "s", encrypted: true, want: publish, only: srt.RolePublish},
-		{name: "of publishers alone, unstated, none", stream: config.StreamSRT{PublishPassphrase: publish}, id: "s", only: srt.RolePlay},
-		{name: "of players alone, unstated", stream: config.StreamSRT{PlayPassphrase: play}, id: "s", encrypted: true, want: play, only: srt.RolePlay},
+		{name: "of publishers alone, unstated", stream: config.StreamSRT{PublishPassphrase: publish}, id: "s", encrypted: true, want: publish, only: media.Publish},
+		{name: "of publishers alone, unstated, none", stream: config.StreamSRT{PublishPassphrase: publish}, id: "s", only: media.Play},
+		{name: "of players alone, unstated", stream: config.StreamSRT{PlayPassphrase: play}, id: "s", encrypted: true, want: play, only: media.Play},
 		{name: "of players alone, a publisher with one", stream: config.StreamSRT{PlayPassphrase: play}, id: "publish:s", encrypted: true, cause: causeNoSecret},
 		{name: "not enforced: libsrt decides", port: onPort, options: config.Options{"enforcedencryption": "false"}, id: "publish:s", want: onPort},
 		{name: "not enforced, unstated", stream: config.StreamSRT{PlayPassphrase: play, Options: config.Options{"enforcedencryption": "0"}}, id: "s", want: play},
@@ -120,29 +121,29 @@ func TestAccess(t *testing.T) {
 	for _, c := range []struct {
 		id    string
 		cause cause
-		role  srt.Role
-		only  srt.Role
+		role  media.Role
+		only  media.Role
 	}{
-		{id: "publish:cam-1:studio:pw", role: srt.RolePublish},
-		{id: "#!::r=cam-1,m=publish,u=studio,s=pw", role: srt.RolePublish},
-		{id: "#!::r=cam-1,m=publish,u=studio,password=pw", role: srt.RolePublish},
-		{id: "publish:cam-1?user=studio&pass=pw", role: srt.RolePublish},
+		{id: "publish:cam-1:studio:pw", role: media.Publish},
+		{id: "#!::r=cam-1,m=publish,u=studio,s=pw", role: media.Publish},
+		{id: "#!::r=cam-1,m=publish,u=studio,password=pw", role: media.Publish},
+		{id: "publish:cam-1?user=studio&pass=pw", role: media.Publish},
 		{id: "publish:cam-1:studio:PW", cause: causeCredentials},
 		{id: "publish:cam-1", cause: causeCredentials},
 		{id: "publish:open:studio:pw", cause: causeForbidden},
 		{id: "publish:other:studio:pw", cause: causeUnknown},
-		{id: "read:cam-on?token=tok", role: srt.RolePlay},
+		{id: "read:cam-on?token=tok", role: media.Play},
 		{id: "read:cam-on", cause: causeCredentials},
 		{id: "read:cam-on:studio:pw", cause: causeForbidden},
 		{id: "read:cam-off?token=no", cause: causeCredentials}, // who may not play does not learn that there is nothing
 		{id: "publish:cam-on?token=tok", cause: causeForbidden},
 		{id: "publish:cam-on:studio:pw", cause: causeConflict},
 		{id: "cam-1?user=both&pass=pw"},
-		{id: "cam-1?user=studio&pass=pw", only: srt.RolePublish},
-		{id: "cam-1?token=tok", only: srt.RolePlay},
+		{id: "cam-1?user=studio&pass=pw", only: media.Publish},
+		{id: "cam-1?token=tok", only: media.Play},
 		{id: "cam-1?token=no", cause: causeCredentials},
 		{id: "cam-1", cause: causeCredentials},
-		{id: "open", only: srt.RolePlay},
+		{id: "open", only: media.Play},
 		{id: "other", cause: causeUnknown},
 	} {
 		t.Run(c.id, func(t *testing.T) {
@@ -165,9 +166,9 @@ func TestRoleThatIsNotAllowed(t *testing.T) {
 	viewer := d.admitted(1, "live?token=player")
 	d.eventually("the store knows", func() bool {
 		r := d.guardian.record(viewer.p)
-		return r.Conn != nil && r.Conn.Only == srt.RolePlay
+		return r.Conn != nil && r.Conn.Only == media.Play
 	})
-	d.says(viewer, srt.MsgDirection, srt.Direction{Role: srt.RolePublish})
+	d.says(viewer, srt.MsgDirection, srt.Direction{Role: media.Publish})
 	viewer.hearsOf(srt.MsgClose, nil)
 	require.EqualValues(t, 1, d.rejects[causeForbidden])
 	require.Empty(t, d.streams)
@@ -175,15 +176,15 @@ func TestRoleThatIsNotAllowed(t *testing.T) {
 	require.Contains(t, d.log.String(), "it may play the stream only")
 
 	slow := d.admitted(2, "live?token=publisher") // an encoder that needs longer to begin
-	d.says(slow, srt.MsgDirection, srt.Direction{Role: srt.RolePlay})
+	d.says(slow, srt.MsgDirection, srt.Direction{Role: media.Play})
 	require.True(t, slow.p.conn.closing.IsZero())
-	d.says(slow, srt.MsgDirection, srt.Direction{Role: srt.RolePublish})
+	d.says(slow, srt.MsgDirection, srt.Direction{Role: media.Publish})
 	d.live(slow)
 	player := d.admitted(3, "live?token=publisher")
-	d.says(player, srt.MsgDirection, srt.Direction{Role: srt.RolePlay})
+	d.says(player, srt.MsgDirection, srt.Direction{Role: media.Play})
 	player.hearsOf(srt.MsgClose, nil)
 	good := d.admitted(4, "live?token=player")
-	d.says(good, srt.MsgDirection, srt.Direction{Role: srt.RolePlay})
+	d.says(good, srt.MsgDirection, srt.Direction{Role: media.Play})
 	require.Len(t, good.hearsOf(srt.MsgBuffer, nil), 1)
 }
 

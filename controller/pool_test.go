@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"brume/media"
 	"brume/srt"
 )
 
@@ -20,7 +21,7 @@ func TestIdleProcessGetsACaller(t *testing.T) {
 	var configure srt.Configure
 	require.Empty(t, q.hearsOf(srt.MsgConfigure, &configure))
 	require.Equal(t, "live", configure.Stream)
-	require.Equal(t, srt.RolePublish, configure.Role)
+	require.Equal(t, media.Publish, configure.Role)
 	require.Empty(t, d.pool.idle)
 	recorded := func(buffer uint64) func() bool {
 		return func() bool {

@@ -16,6 +16,7 @@ import (
 
 	"brume/api"
 	"brume/config"
+	"brume/media"
 	"brume/memfile"
 	"brume/srt"
 )
@@ -41,18 +42,18 @@ func TestPortSaysWhatItsCallersMayDo(t *testing.T) {
 		id     string
 		cause  cause
 		stream string
-		role   srt.Role
+		role   media.Role
 	}{
-		{name: "no stream id: the port states stream and mode", at: in, id: "", stream: "cam1", role: srt.RolePublish},
-		{name: "a name alone: the port states the mode", at: in, id: "cam7", stream: "cam7", role: srt.RolePublish},
-		{name: "publishing to a port to publish", at: in, id: "publish:cam7", stream: "cam7", role: srt.RolePublish},
+		{name: "no stream id: the port states stream and mode", at: in, id: "", stream: "cam1", role: media.Publish},
+		{name: "a name alone: the port states the mode", at: in, id: "cam7", stream: "cam7", role: media.Publish},
+		{name: "publishing to a port to publish", at: in, id: "publish:cam7", stream: "cam7", role: media.Publish},
 		{name: "playing from a port to publish", at: in, id: "read:on", cause: causeBadMode},
-		{name: "playing from a port to play, unstated", at: out, id: "", stream: "on", role: srt.RolePlay},
+		{name: "playing from a port to play, unstated", at: out, id: "", stream: "on", role: media.Play},
 		{name: "unstated, where there is nothing to play", at: out, id: "cam1", cause: causeNoPublisher},
 		{name: "publishing to a port to play", at: out, id: "#!::r=new,m=publish", cause: causeBadMode},
 		{name: "both ways", at: d.ports[0], id: "#!::r=new,m=bidirectional", cause: causeBadMode},
-		{name: "from a network", at: home, peer: "10.9.9.9:1", id: "publish:x", stream: "x", role: srt.RolePublish},
-		{name: "from an IPv6 network", at: home, peer: "[2001:db8::9]:1", id: "publish:x", stream: "x", role: srt.RolePublish},
+		{name: "from a network", at: home, peer: "10.9.9.9:1", id: "publish:x", stream: "x", role: media.Publish},
+		{name: "from an IPv6 network", at: home, peer: "[2001:db8::9]:1", id: "publish:x", stream: "x", role: media.Publish},
 		{name: "from elsewhere", at: home, id: "publish:x", cause: causeNetwork},
 		{name: "from elsewhere, unstated", at: home, id: "x", cause: causeNetwork},
 		{name: "from an address that can't be read", at: home, peer: "somewhere", id: "x", cause: causeBadRequest},
@@ -263,7 +264,7 @@ func TestLocks(t *testing.T) {
 	d.live(publisher)
 	undecided := d.admitted(2, "live")
 	early := d.admitted(3, "later")
-	d.says(early, srt.MsgDirection, srt.Direction{Role: srt.RolePlay})
+	d.says(early, srt.MsgDirection, srt.Direction{Role: media.Play})
 	require.ErrorIs(t, d.Lock("../x"), api.ErrNotFound)
 	require.ErrorIs(t, d.Unlock(""), api.ErrNotFound)
 	require.NoError(t, d.Lock("live"))
@@ -278,7 +279,7 @@ func TestLocks(t *testing.T) {
 	require.Empty(t, d.ask("publish:other").cause)
 	d.monitor(time.Now())
 	require.True(t, publisher.p.conn.closing.IsZero(), "who is there stays")
-	d.says(undecided, srt.MsgDirection, srt.Direction{Role: srt.RolePlay})
+	d.says(undecided, srt.MsgDirection, srt.Direction{Role: media.Play})
 	undecided.hearsOf(srt.MsgClose, nil)
 	require.EqualValues(t, 1, d.rejects[causeLocked])
 

@@ -74,7 +74,7 @@ type process struct {
 	mute     bool          // it has closed its control socket
 	age      int           // ticks of the monitor since this controller has it
 	quiet    int           // ticks since it was last heard
-	lines    lines         // that it may log
+	lines    rate.Lines    // that it may log
 	use      usage         // of processors
 	still    int           // ticks in a row that it was seen stopped
 	killed   bool          // we ended it by force

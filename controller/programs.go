@@ -115,7 +115,7 @@ func (c *Controller) adoptMapped(conn *connection) bool {
 // feed is what a connection's process is told of its buffers, and the buffers themselves.
 func (c *Controller) feed(conn *connection) (*srt.Feed, []*os.File) {
 	files := []*os.File{conn.in.file(conn.Role)}
-	if conn.Role != srt.RolePublish {
+	if conn.Role != media.Publish {
 		return nil, files
 	}
 	cfg := c.Config.Stream(conn.Stream)

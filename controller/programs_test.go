@@ -12,6 +12,7 @@ import (
 	"brume/buffer"
 	"brume/config"
 	"brume/control"
+	"brume/media"
 	"brume/media/ts"
 	"brume/srt"
 )
@@ -96,7 +97,7 @@ func TestMappedStreamsAreGranted(t *testing.T) {
 		d := muxDesk(t)
 		q := d.admitted(1, "mux")
 		require.Empty(t, q.hearsOf(srt.MsgConfigure, nil))
-		d.says(q, srt.MsgDirection, srt.Direction{Role: srt.RolePublish})
+		d.says(q, srt.MsgDirection, srt.Direction{Role: media.Publish})
 		var b srt.Buffer
 		files := descriptors(t, q, srt.MsgBuffer, &b)
 		d.requireGrant(b.Feed, files)
@@ -133,7 +134,7 @@ func TestMappedStreamOfAnother(t *testing.T) {
 	require.Equal(t, srt.RejectConflict, v.Reject)
 	require.Contains(t, v.Reason, "kids")
 	undecided := d.admitted(3, "mux")
-	d.says(undecided, srt.MsgDirection, srt.Direction{Role: srt.RolePublish})
+	d.says(undecided, srt.MsgDirection, srt.Direction{Role: media.Publish})
 	undecided.hearsOf(srt.MsgClose, nil)
 	require.Nil(t, d.streams["mux"])
 	require.Nil(t, d.streams["sport"])
@@ -153,7 +154,7 @@ func TestMappedStreamIsLocked(t *testing.T) {
 	require.Equal(t, srt.RejectLocked, v.Reject)
 	require.Contains(t, v.Reason, "sport")
 	q := d.admitted(2, "mux")
-	d.says(q, srt.MsgDirection, srt.Direction{Role: srt.RolePublish})
+	d.says(q, srt.MsgDirection, srt.Direction{Role: media.Publish})
 	q.hearsOf(srt.MsgClose, nil)
 	require.Empty(t, d.streams)
 	d.server.Locked = nil
@@ -219,7 +220,7 @@ func TestMappedStreamsEndTogether(t *testing.T) {
 func TestMappedStreamsAreAdopted(t *testing.T) {
 	record := func() *connRecord {
 		return &connRecord{
-			ID: "c", Stream: "mux", Buffer: 11, Role: srt.RolePublish, Since: time.Now(), Connected: &srt.Connected{},
+			ID: "c", Stream: "mux", Buffer: 11, Role: media.Publish, Since: time.Now(), Connected: &srt.Connected{},
 			Mapped: []mappedRecord{{"9", "sport", 12}, {"Kids HD", "kids", 13}},
 		}
 	}
@@ -236,7 +237,7 @@ func TestMappedStreamsAreAdopted(t *testing.T) {
 		conn := l.connections["c"]
 		l.requirePublishers(conn)
 		require.True(t, conn.closing.IsZero())
-		l.directed(conn, srt.RolePublish) // the controller before may have died before it gave the buffers
+		l.directed(conn, media.Publish) // the controller before may have died before it gave the buffers
 	}()
 	var b srt.Buffer
 	files := descriptors(t, q, srt.MsgBuffer, &b)

@@ -14,7 +14,6 @@ import (
 	"brume/config"
 	"brume/guardian"
 	"brume/media"
-	"brume/srt"
 )
 
 // kindPush is a push that the API started, in the guardian's store.
@@ -45,7 +44,7 @@ func (c *Controller) newPush(id, stream string, raw config.URL) (*push, error) {
 		return nil, err
 	}
 	return &push{
-		dialer: dialer{id: id, stream: stream, role: srt.RolePlay, urls: urls, round: round{size: 1, since: time.Now()}}, raw: raw,
+		dialer: dialer{id: id, stream: stream, role: media.Play, urls: urls, round: round{size: 1, since: time.Now()}}, raw: raw,
 	}, nil
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"brume/api"
 	"brume/config"
+	"brume/media"
 	"brume/srt"
 )
 
@@ -32,7 +33,7 @@ func TestPush(t *testing.T) {
 	d.after(0)
 	call, told, files := d.called()
 	require.Len(t, files, 2, "a socket and the buffer")
-	require.Equal(t, []any{srt.RolePlay, "publish:live", secret}, []any{told.Role, told.StreamID, told.Passphrase})
+	require.Equal(t, []any{media.Play, "publish:live", secret}, []any{told.Role, told.StreamID, told.Passphrase})
 	flags, err := unix.FcntlInt(files[1].Fd(), unix.F_GETFL, 0)
 	require.NoError(t, err)
 	require.Equal(t, unix.O_RDONLY, flags&unix.O_ACCMODE)

@@ -22,7 +22,7 @@ const (
 
 // refusals are what is told of callers that were refused.
 type refusals struct {
-	lines  lines
+	lines  rate.Lines
 	budget rate.Bucket
 	more   map[string]*api.EventRefusal // not told yet, by cause
 	since  time.Time                    // when the first of more came
@@ -40,7 +40,7 @@ func (c *Controller) noteRefusal(why cause, r api.Refusal, e *api.EventConnectio
 	if r.Count > 1 {
 		attrs = append(attrs, "count", r.Count)
 	}
-	c.refusals.lines.log(c.log, slog.LevelInfo, "refused an SRT caller", attrs...)
+	c.refusals.lines.Log(c.log, slog.LevelInfo, "refused an SRT caller", attrs...)
 	c.refusals.keep(r)
 	c.tellRefused(&r, e)
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"brume/api"
+	"brume/media"
 	"brume/srt"
 )
 
@@ -64,7 +65,7 @@ type samples struct {
 // sample takes a report into the histories of a connection and of the stream that it publishes.
 func (c *Controller) sample(conn *connection, now time.Time) {
 	m, now1 := &conn.samples, &conn.stats.SRT
-	if conn.Role == srt.RoleUnknown || now1.TimeMS <= m.last.TimeMS {
+	if conn.Role == "" || now1.TimeMS <= m.last.TimeMS {
 		return // libsrt had nothing new to tell
 	}
 	last, heard := m.last, m.heard
@@ -91,12 +92,12 @@ func (c *Controller) sample(conn *connection, now time.Time) {
 }
 
 // figures are the values of one report, compared with the counters of the one before.
-func figures(role srt.Role, last *srt.StatsCount, now *srt.Stats) []float64 {
+func figures(role media.Role, last *srt.StatsCount, now *srt.Stats) []float64 {
 	counted := func(now, last int64) float64 { return within(float64(now-last), mostPackets) }
 	t := &now.Total
 	v := none(len(connFigures))
 	v[connRTT] = within(now.RTTMS, mostMS)
-	if role == srt.RolePublish {
+	if role == media.Publish {
 		v[connRate] = within(now.ReceiveRateMbps, mostMbps)
 		v[connPackets] = counted(t.PktRecvUnique, last.PktRecvUnique)
 		v[connLost] = counted(t.PktRcvLoss, last.PktRcvLoss)

@@ -74,7 +74,7 @@ func (c *Controller) source(name string) *source {
 		return nil
 	}
 	s := &source{
-		dialer: dialer{id: "source", stream: name, role: srt.RolePublish, urls: urls, round: round{size: len(urls), since: time.Now()}},
+		dialer: dialer{id: "source", stream: name, role: media.Publish, urls: urls, round: round{size: len(urls), since: time.Now()}},
 		always: cfg.Start == config.StartAlways, own: own, stopAfter: time.Duration(cfg.StopAfter),
 	}
 	c.out.sources[name] = s
@@ -88,7 +88,7 @@ func (c *Controller) sourcePort(name string) *source {
 	if err != nil || !listens(urls) {
 		return nil
 	}
-	return &source{dialer: dialer{id: "source", stream: name, role: srt.RolePublish, urls: urls, round: round{since: c.server.Started}}, always: true}
+	return &source{dialer: dialer{id: "source", stream: name, role: media.Publish, urls: urls, round: round{since: c.server.Started}}, always: true}
 }
 
 // sourced tells whether any stream begins when somebody asks for it.
@@ -180,8 +180,8 @@ type parked struct {
 }
 
 // park lets a player that came for a stream with a source wait for it.
-func (c *Controller) park(a asked, name string, role srt.Role) bool {
-	if role != srt.RolePlay || a.parked || len(c.out.parked) >= maxParked || !c.demand(name, time.Now()) {
+func (c *Controller) park(a asked, name string, role media.Role) bool {
+	if role != media.Play || a.parked || len(c.out.parked) >= maxParked || !c.demand(name, time.Now()) {
 		return false
 	}
 	c.out.parked = append(c.out.parked, parked{a, name, time.Now()})

@@ -81,8 +81,8 @@ func (s *stream) taken(now time.Time) bool {
 }
 
 // enter lets a connection into its stream. A publisher's stream is made if it isn't there.
-func (c *Controller) enter(conn *connection, role srt.Role) error {
-	if role == srt.RolePlay {
+func (c *Controller) enter(conn *connection, role media.Role) error {
+	if role == media.Play {
 		s := c.streams[conn.Stream]
 		s.players[conn] = true
 		conn.in, conn.Buffer = s, s.ID

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"brume/config"
-	"brume/srt"
+	"brume/media"
 )
 
 // terms are what libsrt is configured with before it accepts a caller.
@@ -33,16 +33,16 @@ func (c *Controller) agree(k *caller, d *decision) {
 		s = config.StreamSRT{} // its URL has it all
 	}
 	d.terms = termsOf(&k.at.Port, &s)
-	passphrases := map[srt.Role]config.Secret{
-		srt.RolePublish: cmp.Or(s.PublishPassphrase, k.at.Passphrase),
-		srt.RolePlay:    cmp.Or(s.PlayPassphrase, k.at.Passphrase),
+	passphrases := map[media.Role]config.Secret{
+		media.Publish: cmp.Or(s.PublishPassphrase, k.at.Passphrase),
+		media.Play:    cmp.Or(s.PlayPassphrase, k.at.Passphrase),
 	}
 	role := cmp.Or(d.role, d.only)
-	if role != srt.RoleUnknown {
-		maps.DeleteFunc(passphrases, func(r srt.Role, _ config.Secret) bool { return r != role })
+	if role != "" {
+		maps.DeleteFunc(passphrases, func(r media.Role, _ config.Secret) bool { return r != role })
 	}
 	if d.terms.options.Enforced() {
-		maps.DeleteFunc(passphrases, func(_ srt.Role, p config.Secret) bool { return (p != "") != k.req.Encrypted })
+		maps.DeleteFunc(passphrases, func(_ media.Role, p config.Secret) bool { return (p != "") != k.req.Encrypted })
 	}
 	fit := slices.Sorted(maps.Keys(passphrases))
 	switch {
@@ -52,7 +52,7 @@ func (c *Controller) agree(k *caller, d *decision) {
 		d.refuse(causeNoSecret, "the caller has no passphrase, and one is needed here")
 	case len(fit) == 1:
 		d.terms.passphrase = passphrases[fit[0]]
-		if d.role == srt.RoleUnknown {
+		if d.role == "" {
 			d.only = fit[0]
 		}
 	case passphrases[fit[0]] != "" && passphrases[fit[1]] != "" && passphrases[fit[0]] != passphrases[fit[1]]:

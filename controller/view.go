@@ -209,7 +209,7 @@ func (c *Controller) Connection(id string) (api.Connection, error) {
 
 func (conn *connection) view() api.Connection {
 	v := api.Connection{
-		ID: conn.ID, Peer: conn.Peer, Local: conn.Local, Stream: conn.Stream, Role: api.Role(roleName(conn.Role)), Protocol: "srt",
+		ID: conn.ID, Peer: conn.Peer, Local: conn.Local, Stream: conn.Stream, Role: conn.Role.String(), Protocol: "srt",
 		State: api.ConnectionStarting, Since: conn.Since, Bytes: conn.stats.Bytes, Units: conn.stats.Units, Skipped: conn.stats.Skipped,
 		BufferErrors: conn.stats.BufferErr, Input: conn.stats.Demux, Feeds: conn.feeds(),
 	}

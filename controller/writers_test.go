@@ -12,6 +12,7 @@ import (
 	"brume/config"
 	"brume/control"
 	"brume/guardian"
+	"brume/media"
 	"brume/srt"
 	"brume/test/inspect"
 )
@@ -21,7 +22,7 @@ import (
 
 // publishing is the record of a publisher.
 func publishing(stream string, buffer uint64) *connRecord {
-	return &connRecord{ID: "c" + stream, Stream: stream, Buffer: buffer, Role: srt.RolePublish, Since: time.Now()}
+	return &connRecord{ID: "c" + stream, Stream: stream, Buffer: buffer, Role: media.Publish, Since: time.Now()}
 }
 
 // TestStoreThatIsBehind: what may have a buffer that the store does not know of is gone before the next one writes.
@@ -32,7 +33,7 @@ func TestStoreThatIsBehind(t *testing.T) {
 		l.loadCallers()
 		l.buffer(100, "live", buffer.Live)
 		publisher := l.process(1, roleConnection, publishing("live", 100))
-		viewer := l.process(2, roleConnection, &connRecord{ID: "v", Stream: "live", Buffer: 100, Role: srt.RolePlay, Since: time.Now()})
+		viewer := l.process(2, roleConnection, &connRecord{ID: "v", Stream: "live", Buffer: 100, Role: media.Play, Since: time.Now()})
 		call := publishing("made", 0)
 		call.Dialer, call.Mode, call.Connected = "source", srt.ModeCaller, &srt.Connected{}
 		doubtful := map[string]*peer{
@@ -269,7 +270,7 @@ func TestNoRightWithoutARecord(t *testing.T) {
 		d := left(t)
 		q := d.admitted(1, "live")
 		d.guardian.die()
-		d.says(q, srt.MsgDirection, srt.Direction{Role: srt.RolePublish})
+		d.says(q, srt.MsgDirection, srt.Direction{Role: media.Publish})
 		requireNone(t, q)
 	})
 	t.Run("a push", func(t *testing.T) {

@@ -103,11 +103,11 @@ func (c Codec) Kind() Kind {
 
 // Track is one elementary stream. It never changes within an epoch.
 type Track struct {
-	Codec    Codec  `json:"codec"`
-	Language string `json:"language,omitempty"` // ISO 639-2, three letters, or empty
-	Role     Role   `json:"role,omitempty"`     // of audio
-	PID      uint16 `json:"pid,omitempty"`      // packet identifier in the source, 0 where it has none
-	Config   []byte `json:"config,omitempty"`   // see Codec
+	Codec    Codec     `json:"codec"`
+	Language string    `json:"language,omitempty"` // ISO 639-2, three letters, or empty
+	Role     TrackRole `json:"role,omitempty"`     // of audio
+	PID      uint16    `json:"pid,omitempty"`      // packet identifier in the source, 0 where it has none
+	Config   []byte    `json:"config,omitempty"`   // see Codec
 	// DolbyVision is the beginning of the DOVIDecoderConfigurationRecord of video with Dolby Vision, up to
 	// dv_bl_signal_compatibility_id: DolbyVisionSize bytes, or none.
 	DolbyVision []byte `json:"dolby_vision,omitempty"`

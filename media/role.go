@@ -1,21 +1,18 @@
 package media
 
-// Role is whom a track of audio is for. The empty one: everybody.
+// Role is what a connection does with the media of a stream. The empty one: not stated; the first packet or its absence decides.
 type Role string
 
-// The roles.
+// The roles of connections.
 const (
-	RoleDescription Role = "description" // the programme's sound with a description of its pictures, for those who can't see them
-	RoleNarration   Role = "narration"   // the description alone, for a receiver that mixes it with the programme's sound
-	RoleHearing     Role = "hearing"     // speech that is easy to understand, for the hard of hearing
-	RoleSubtitles   Role = "subtitles"   // subtitles that are spoken
+	Publish Role = "publish" // sends media to the server
+	Play    Role = "play"    // receives media from the server
 )
 
-// Known reports whether it is one of the roles, or empty.
-func (r Role) Known() bool {
-	switch r {
-	case "", RoleDescription, RoleNarration, RoleHearing, RoleSubtitles:
-		return true
+// String returns the role's name, and "undecided" for the empty one.
+func (r Role) String() string {
+	if r == "" {
+		return "undecided"
 	}
-	return false
+	return string(r)
 }

@@ -39,7 +39,7 @@ func TestSilentAAC(t *testing.T) {
 // requireSilence decodes a stream, which must have all its samples, and no sound.
 func requireSilence(t *testing.T, format string, stream []byte, is string, samples int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	var log bytes.Buffer
 	cmd := exec.CommandContext(ctx, "ffmpeg", "-v", "info", "-nostats", "-xerror", "-err_detect", "explode", "-f", format, "-i", "pipe:0", "-af", "astats=metadata=0", "-f", "null", "-")

@@ -3,17 +3,8 @@ package srt
 import (
 	"time"
 
+	"brume/media"
 	"brume/media/ts"
-)
-
-// Role is what a connection does.
-type Role string
-
-// The roles of a connection.
-const (
-	RoleUnknown Role = ""        // not stated: the first packet or its absence decides
-	RolePublish Role = "publish" // sends media to the server
-	RolePlay    Role = "play"    // receives media from the server
 )
 
 // Types of the messages between the controller, the listener and the connection processes.
@@ -115,7 +106,7 @@ type Handover struct {
 type Configure struct {
 	Conn       string            `json:"conn"` // the connection's id
 	Stream     string            `json:"stream"`
-	Role       Role              `json:"role"`
+	Role       media.Role        `json:"role"`
 	Passphrase string            `json:"passphrase,omitempty"`
 	Options    map[string]string `json:"options,omitempty"` // by libsrt's names, in lower case without SRTO_
 	DecideMS   int               `json:"decide_ms"`         // silence after which an unknown role is play
@@ -128,8 +119,8 @@ type Configure struct {
 // Buffer gives a child its buffer: a publisher when its connection is made, so that a caller has proven its passphrase, and
 // whoever did not state its role when it has shown it.
 type Buffer struct {
-	Role Role  `json:"role"`
-	Feed *Feed `json:"feed,omitempty"` // of a publisher
+	Role media.Role `json:"role"`
+	Feed *Feed      `json:"feed,omitempty"` // of a publisher
 }
 
 // Hello reports a connection process.
@@ -154,7 +145,7 @@ type Connected struct {
 
 // Direction tells the role that a connection without a stated mode has shown.
 type Direction struct {
-	Role Role `json:"role"`
+	Role media.Role `json:"role"`
 }
 
 // ConnStats is what a connection process counts.

@@ -4,6 +4,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"brume/media"
 )
 
 // hidden stands for what may be secret.
@@ -171,9 +173,9 @@ func RedactStreamID(id string) string {
 	}
 	if strings.HasPrefix(id, "#!::") || strings.HasPrefix(id, "%23") {
 		pairs := []string{"r=" + parsed.Name}
-		if parsed.Role == RolePublish {
+		if parsed.Role == media.Publish {
 			pairs = append(pairs, "m=publish")
-		} else if parsed.Role == RolePlay {
+		} else if parsed.Role == media.Play {
 			pairs = append(pairs, "m=request")
 		}
 		if parsed.User != "" {

@@ -24,7 +24,7 @@ const maxKeys = 16
 // StreamID is what a caller asks for.
 type StreamID struct {
 	Name     string            // of the stream; empty means the port's own
-	Role     Role              // RoleUnknown where it is not stated
+	Role     media.Role        // "" where it is not stated
 	User     string            // empty where none was given
 	Password string            // of User
 	Token    string            // a secret without a user
@@ -141,9 +141,9 @@ func (id *StreamID) takeKey() {
 func (id *StreamID) mode(m string) error {
 	switch m {
 	case "publish":
-		id.Role = RolePublish
+		id.Role = media.Publish
 	case "request", "play", "read":
-		id.Role = RolePlay
+		id.Role = media.Play
 	case "bidirectional":
 		return fmt.Errorf("%w bidirectional is not served; use publish or request", ErrMode)
 	default:
@@ -172,9 +172,9 @@ func (id *StreamID) parsePlain(s string) error {
 	}
 	switch prefix {
 	case "publish":
-		id.Role = RolePublish
+		id.Role = media.Publish
 	case "read", "play", "request":
-		id.Role = RolePlay
+		id.Role = media.Play
 	default:
 		return fmt.Errorf("%w: unknown word before the colon; use publish:NAME or read:NAME", ErrStreamID)
 	}

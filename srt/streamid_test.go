@@ -31,36 +31,36 @@ func TestStreamIDs(t *testing.T) {
 		{"query with escapes", "live?pass=a%26b+c&user=x", StreamID{Name: "live", User: "x", Password: "a&b c"}},
 		{"query with a bad escape", "live?token=%zz", StreamID{Name: "live", Token: "%zz"}},
 		{"query with a colon", "live?token=a:b:c", StreamID{Name: "live", Token: "a:b:c"}},
-		{"query with a mode", "live?mode=publish", StreamID{Name: "live", Role: RolePublish}},
+		{"query with a mode", "live?mode=publish", StreamID{Name: "live", Role: media.Publish}},
 		{"query alone", "?token=abc", StreamID{Token: "abc"}},
 		{"remark", "live#front camera", StreamID{Name: "live"}},
-		{"OBS publishing", "publish:live", StreamID{Name: "live", Role: RolePublish}},
-		{"with a user", "publish:live:me:secret", StreamID{Name: "live", Role: RolePublish, User: "me", Password: "secret"}},
-		{"with a user and query", "publish:live:me:secret:lang=de&token=t:u", StreamID{Name: "live", Role: RolePublish, User: "me", Password: "secret", Token: "t:u", Keys: keys("lang", "de")}},
-		{"with a query only", "publish:live:token=x", StreamID{Name: "live", Role: RolePublish, Token: "x"}},
-		{"with a query behind the name", "publish:live?token=a:b", StreamID{Name: "live", Role: RolePublish, Token: "a:b"}},
-		{"reading", "read:live", StreamID{Name: "live", Role: RolePlay}},
-		{"requesting", "request:live", StreamID{Name: "live", Role: RolePlay}},
-		{"port's stream to publish", "publish:", StreamID{Role: RolePublish}},
-		{"Haivision's form", "#!::r=live,m=publish", StreamID{Name: "live", Role: RolePublish}},
-		{"Haivision's form in another order", "#!::u=admin,m=request,r=live", StreamID{Name: "live", Role: RolePlay, User: "admin"}},
+		{"OBS publishing", "publish:live", StreamID{Name: "live", Role: media.Publish}},
+		{"with a user", "publish:live:me:secret", StreamID{Name: "live", Role: media.Publish, User: "me", Password: "secret"}},
+		{"with a user and query", "publish:live:me:secret:lang=de&token=t:u", StreamID{Name: "live", Role: media.Publish, User: "me", Password: "secret", Token: "t:u", Keys: keys("lang", "de")}},
+		{"with a query only", "publish:live:token=x", StreamID{Name: "live", Role: media.Publish, Token: "x"}},
+		{"with a query behind the name", "publish:live?token=a:b", StreamID{Name: "live", Role: media.Publish, Token: "a:b"}},
+		{"reading", "read:live", StreamID{Name: "live", Role: media.Play}},
+		{"requesting", "request:live", StreamID{Name: "live", Role: media.Play}},
+		{"port's stream to publish", "publish:", StreamID{Role: media.Publish}},
+		{"Haivision's form", "#!::r=live,m=publish", StreamID{Name: "live", Role: media.Publish}},
+		{"Haivision's form in another order", "#!::u=admin,m=request,r=live", StreamID{Name: "live", Role: media.Play, User: "admin"}},
 		{
 			"Haivision's form with all", "#!::r=live,m=publish,u=me,s=tok,h=example.org,t=stream,password=pw",
-			StreamID{Name: "live", Role: RolePublish, User: "me", Token: "tok", Password: "pw", Keys: keys("h", "example.org", "t", "stream")},
+			StreamID{Name: "live", Role: media.Publish, User: "me", Token: "tok", Password: "pw", Keys: keys("h", "example.org", "t", "stream")},
 		},
 		{"Haivision's form without a mode", "#!::r=live", StreamID{Name: "live"}},
-		{"Haivision's form with a slash", "#!::r=/live,m=play", StreamID{Name: "live", Role: RolePlay}},
+		{"Haivision's form with a slash", "#!::r=/live,m=play", StreamID{Name: "live", Role: media.Play}},
 		{"Haivision's form empty", "#!::", StreamID{}},
 		{"Haivision's form with empty pairs", "#!::,r=live,,", StreamID{Name: "live"}},
 		{"value with an equals sign", "#!::r=live,s=a=b==", StreamID{Name: "live", Token: "a=b=="}},
-		{"Larix", "#!::r=live,m=publish,u=user,s=pass", StreamID{Name: "live", Role: RolePublish, User: "user", Token: "pass"}},
+		{"Larix", "#!::r=live,m=publish,u=user,s=pass", StreamID{Name: "live", Role: media.Publish, User: "user", Token: "pass"}},
 		{
 			"Blackmagic", "#!::bmd_uuid=6b0b8d3e-4d1a-4c5b-9d7e-000000000000,bmd_name=Web Presenter 4K",
 			StreamID{Keys: keys("bmd_uuid", "6b0b8d3e-4d1a-4c5b-9d7e-000000000000", "bmd_name", "Web Presenter 4K")},
 		},
 		{
 			"Blackmagic with a stream", "#!::bmd_uuid=6b0b,bmd_name=Studio \u00fc,r=live,m=publish",
-			StreamID{Name: "live", Role: RolePublish, Keys: keys("bmd_uuid", "6b0b", "bmd_name", "Studio \u00fc")},
+			StreamID{Name: "live", Role: media.Publish, Keys: keys("bmd_uuid", "6b0b", "bmd_name", "Studio \u00fc")},
 		},
 		{
 			"Blackmagic with its key as the user", "#!::bmd_uuid=0e1df79f-77e6-465c-b099-29a616e964f7,bmd_name=Streaming Encoder,u=live",
@@ -76,13 +76,13 @@ func TestStreamIDs(t *testing.T) {
 		},
 		{"a user and no stream, of anybody else", "#!::u=me", StreamID{User: "me"}},
 		{"Haivision Makito, standard keys", "#!::u=admin,r=ietf_107_srt_overview", StreamID{Name: "ietf_107_srt_overview", User: "admin"}},
-		{"Haivision Makito X4, standard keys", "#!::u=admin,r=ietf_107_srt_overview,m=publish", StreamID{Name: "ietf_107_srt_overview", Role: RolePublish, User: "admin"}},
-		{"a + that became a blank, as ffmpeg's", "publish:live room 1", StreamID{Name: "live+room+1", Role: RolePublish}},
-		{"an escaped +, as ffmpeg sends it on", "read:live%2Broom1", StreamID{Name: "live+room1", Role: RolePlay}},
+		{"Haivision Makito X4, standard keys", "#!::u=admin,r=ietf_107_srt_overview,m=publish", StreamID{Name: "ietf_107_srt_overview", Role: media.Publish, User: "admin"}},
+		{"a + that became a blank, as ffmpeg's", "publish:live room 1", StreamID{Name: "live+room+1", Role: media.Publish}},
+		{"an escaped +, as ffmpeg sends it on", "read:live%2Broom1", StreamID{Name: "live+room1", Role: media.Play}},
 		{"an escaped letter", "%6cive?token=%6c", StreamID{Name: "live", Token: "l"}},
-		{"a + that became a blank, in Haivision's form", "#!::m=publish,r=live room1", StreamID{Name: "live+room1", Role: RolePublish}},
-		{"a host without a stream", "#!::h=live,m=publish", StreamID{Role: RolePublish, Keys: keys("h", "live")}},
-		{"a host and a stream", "#!::h=live/other,r=live,m=publish", StreamID{Name: "live", Role: RolePublish, Keys: keys("h", "live/other")}},
+		{"a + that became a blank, in Haivision's form", "#!::m=publish,r=live room1", StreamID{Name: "live+room1", Role: media.Publish}},
+		{"a host without a stream", "#!::h=live,m=publish", StreamID{Role: media.Publish, Keys: keys("h", "live")}},
+		{"a host and a stream", "#!::h=live/other,r=live,m=publish", StreamID{Name: "live", Role: media.Publish, Keys: keys("h", "live/other")}},
 		{"16 further keys", "live?" + manyKeys(16), StreamID{Name: "live", Keys: keyMap(16)}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -200,12 +200,12 @@ func FuzzStreamID(f *testing.F) {
 		}
 		require.LessOrEqual(t, len(s), MaxStreamID)
 		require.True(t, id.Name == "" || media.ValidName(id.Name))
-		require.Contains(t, []Role{RoleUnknown, RolePlay, RolePublish}, id.Role)
+		require.Contains(t, []media.Role{"", media.Play, media.Publish}, id.Role)
 		require.LessOrEqual(t, len(id.Keys), maxKeys)
 		if id.Name != "" {
 			again, err := ParseStreamID("publish:"+id.Name, SlashRefuse)
 			require.NoError(t, err)
-			require.Equal(t, StreamID{Name: id.Name, Role: RolePublish}, again)
+			require.Equal(t, StreamID{Name: id.Name, Role: media.Publish}, again)
 		}
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"brume/control"
+	"brume/media"
 	"brume/srt"
 	"brume/srt/libsrt"
 
@@ -53,7 +54,7 @@ func TestPull(t *testing.T) {
 		t.Run(fmt.Sprint(keyLength), func(t *testing.T) {
 			port := freePort(t)
 			query := "?mode=listener"
-			configure := srt.Configure{Mode: srt.ModeCaller, Role: srt.RolePublish, StreamID: "read:x", Options: map[string]string{"latency": "60"}}
+			configure := srt.Configure{Mode: srt.ModeCaller, Role: media.Publish, StreamID: "read:x", Options: map[string]string{"latency": "60"}}
 			if keyLength > 0 {
 				configure.Passphrase = "correct horse"
 				query += fmt.Sprintf("&passphrase=correct horse&pbkeylen=%d", keyLength)
@@ -64,7 +65,7 @@ func TestPull(t *testing.T) {
 			require.Equal(t, keyLength, connected.KeyLength)
 			require.Empty(t, connected.Peer)
 			rw, _, reader := newBuffer(t)
-			require.NoError(t, c.control.Send(srt.MsgBuffer, srt.Buffer{Role: srt.RolePublish}, rw))
+			require.NoError(t, c.control.Send(srt.MsgBuffer, srt.Buffer{Role: media.Publish}, rw))
 			get(c, srt.MsgStats, units(1))
 			require.Eventually(t, func() bool { i, err := reader.Info(); return err == nil && i.Head > 0 }, 10*time.Second, 10*time.Millisecond)
 			require.NoError(t, c.control.Send(srt.MsgClose, nil))
@@ -83,7 +84,7 @@ func TestPush(t *testing.T) {
 	c := spawn(t)
 	get[srt.Hello](c, srt.MsgHello, nil)
 	socket := socketTo(t, port, 0)
-	require.NoError(t, c.control.Send(srt.MsgConfigure, srt.Configure{Mode: srt.ModeCaller, Role: srt.RolePlay}, socket, ro))
+	require.NoError(t, c.control.Send(srt.MsgConfigure, srt.Configure{Mode: srt.ModeCaller, Role: media.Play}, socket, ro))
 	get[srt.Connected](c, srt.MsgConnected, nil)
 	flags, err := unix.FcntlInt(uintptr(descriptor(t, socket)), unix.F_GETFL, 0) // of both sides' descriptors
 	require.NoError(t, err)
@@ -96,17 +97,17 @@ func TestRendezvous(t *testing.T) {
 	t.Run("pull", func(t *testing.T) {
 		port, local := freePort(t), freePort(t)
 		transmitClip(t, fmt.Sprintf("srt://127.0.0.1:%d?mode=rendezvous&port=%d", local, port))
-		c := calling(t, srt.Configure{Mode: srt.ModeRendezvous, Role: srt.RolePublish}, port, local)
+		c := calling(t, srt.Configure{Mode: srt.ModeRendezvous, Role: media.Publish}, port, local)
 		get[srt.Connected](c, srt.MsgConnected, nil)
 		rw, _, _ := newBuffer(t)
-		require.NoError(t, c.control.Send(srt.MsgBuffer, srt.Buffer{Role: srt.RolePublish}, rw))
+		require.NoError(t, c.control.Send(srt.MsgBuffer, srt.Buffer{Role: media.Publish}, rw))
 		get(c, srt.MsgStats, units(1))
 	})
 	t.Run("push", func(t *testing.T) {
 		rw, ro, reader := newBuffer(t)
 		publishInto(t, rw, reader)
 		port, local, out := freePort(t), freePort(t), filepath.Join(t.TempDir(), "out.ts")
-		c := calling(t, srt.Configure{Mode: srt.ModeRendezvous, Role: srt.RolePlay}, port, local, ro)
+		c := calling(t, srt.Configure{Mode: srt.ModeRendezvous, Role: media.Play}, port, local, ro)
 		transmitTo(t, fmt.Sprintf("srt://127.0.0.1:%d?mode=rendezvous&port=%d", local, port), out)
 		get[srt.Connected](c, srt.MsgConnected, nil)
 		require.Eventually(t, func() bool { s, err := os.Stat(out); return err == nil && s.Size() > 10000 }, 15*time.Second, 10*time.Millisecond)
@@ -115,13 +116,13 @@ func TestRendezvous(t *testing.T) {
 
 func TestCallRefused(t *testing.T) {
 	t.Run("nobody there", func(t *testing.T) {
-		c := calling(t, srt.Configure{Mode: srt.ModeCaller, Role: srt.RolePublish, Options: map[string]string{"conntimeo": "300"}}, freePort(t), 0)
+		c := calling(t, srt.Configure{Mode: srt.ModeCaller, Role: media.Publish, Options: map[string]string{"conntimeo": "300"}}, freePort(t), 0)
 		f := get[srt.Failed](c, srt.MsgFailed, nil)
 		require.Equal(t, srt.FailTimeout, f.Reason)
 		require.Zero(t, c.exit(5*time.Second))
 	})
 	t.Run("it says that it is alive meanwhile", func(t *testing.T) {
-		c := calling(t, srt.Configure{Mode: srt.ModeRendezvous, Role: srt.RolePublish}, freePort(t), freePort(t))
+		c := calling(t, srt.Configure{Mode: srt.ModeRendezvous, Role: media.Publish}, freePort(t), freePort(t))
 		c.find(srt.MsgAlive, func(control.Message) bool { return true })
 		require.False(t, c.has(srt.MsgFailed))
 	})
@@ -129,19 +130,19 @@ func TestCallRefused(t *testing.T) {
 		port := freePort(t)
 		transmitClip(t, fmt.Sprintf("srt://127.0.0.1:%d?mode=listener&passphrase=correct horse", port))
 		time.Sleep(100 * time.Millisecond)
-		f := get[srt.Failed](calling(t, srt.Configure{Mode: srt.ModeCaller, Role: srt.RolePublish, Passphrase: "battery staple"}, port, 0), srt.MsgFailed, nil)
+		f := get[srt.Failed](calling(t, srt.Configure{Mode: srt.ModeCaller, Role: media.Publish, Passphrase: "battery staple"}, port, 0), srt.MsgFailed, nil)
 		require.Equal(t, srt.FailSecret, f.Reason)
 		require.Equal(t, libsrt.RejectedBadSecret, f.Code)
 	})
 	t.Run("no socket", func(t *testing.T) {
 		c := spawn(t)
 		get[srt.Hello](c, srt.MsgHello, nil)
-		require.NoError(t, c.control.Send(srt.MsgConfigure, srt.Configure{Mode: srt.ModeCaller, Role: srt.RolePublish}))
+		require.NoError(t, c.control.Send(srt.MsgConfigure, srt.Configure{Mode: srt.ModeCaller, Role: media.Publish}))
 		require.Equal(t, srt.FailInternal, get[srt.Failed](c, srt.MsgFailed, nil).Reason)
 	})
 	t.Run("by the peer's word", func(t *testing.T) {
 		p := listen(t, "udp4", "127.0.0.1")
-		c := calling(t, srt.Configure{Mode: srt.ModeCaller, Role: srt.RolePublish, StreamID: "read:none"}, p.address.Port, 0)
+		c := calling(t, srt.Configure{Mode: srt.ModeCaller, Role: media.Publish, StreamID: "read:none"}, p.address.Port, 0)
 		h, id := p.reject(srt.RejectNotFound)
 		require.NotZero(t, h.SocketID)
 		require.Equal(t, "read:none", id)
@@ -151,7 +152,7 @@ func TestCallRefused(t *testing.T) {
 	t.Run("for whom nobody has a buffer", func(t *testing.T) {
 		port := freePort(t)
 		transmitClip(t, fmt.Sprintf("srt://127.0.0.1:%d?mode=listener", port))
-		c := calling(t, srt.Configure{Mode: srt.ModeCaller, Role: srt.RolePublish}, port, 0)
+		c := calling(t, srt.Configure{Mode: srt.ModeCaller, Role: media.Publish}, port, 0)
 		get[srt.Connected](c, srt.MsgConnected, nil)
 		require.NoError(t, c.control.Send(srt.MsgReport, nil))
 		get[srt.Hello](c, srt.MsgHello, nil)

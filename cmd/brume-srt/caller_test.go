@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"brume/media"
 	"brume/srt"
 	"brume/srt/libsrt"
 
@@ -66,7 +67,7 @@ func viewOnce(t *testing.T, ro *os.File) (connected, first time.Duration) {
 	caller, err := libsrt.Connect(p.dial(0), libsrt.Options{StreamID: "live", Values: values})
 	require.NoError(t, err)
 	defer caller.Close()
-	p.hand(c, srt.Configure{Role: srt.RolePlay, Options: values}, ro)
+	p.hand(c, srt.Configure{Role: media.Play, Options: values}, ro)
 	waitConnected(t, caller)
 	connected = time.Since(start)
 	b := libsrt.NewBatch(16)
@@ -89,7 +90,7 @@ func TestCallerComesBackFromItsPort(t *testing.T) {
 	first, err := libsrt.Connect(fd, libsrt.Options{StreamID: "live"})
 	require.NoError(t, err)
 	defer first.Close()
-	h := p.hand(c, srt.Configure{Role: srt.RolePublish, Options: map[string]string{"peeridletimeo": "60000"}}, rw)
+	h := p.hand(c, srt.Configure{Role: media.Publish, Options: map[string]string{"peeridletimeo": "60000"}}, rw)
 	waitConnected(t, first)
 	media, err := os.ReadFile(clip)
 	require.NoError(t, err)
@@ -162,7 +163,7 @@ func TestAnswersAgainWhoRepeatsItself(t *testing.T) {
 		}
 	}
 	say()
-	p.hand(c, srt.Configure{Role: srt.RolePublish}, rw)
+	p.hand(c, srt.Configure{Role: media.Publish}, rw)
 	first := hear(5 * time.Second)
 	require.NotNil(t, first)
 	require.Equal(t, srt.TypeInduction, first.Type)

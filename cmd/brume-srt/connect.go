@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"brume/control"
+	"brume/media"
 	"brume/srt"
 	"brume/srt/libsrt"
 
@@ -86,7 +87,7 @@ func options(c *srt.Configure) map[string]string {
 		return o
 	}
 	o["fc"] = strconv.Itoa(flightPublish)
-	if c.Role == srt.RolePlay {
+	if c.Role == media.Play {
 		o["fc"] = strconv.Itoa(flightPlay)
 		o["rcvbuf"] = strconv.Itoa(flightPlay * libsrt.MaxPayload)
 	}

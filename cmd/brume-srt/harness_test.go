@@ -18,6 +18,7 @@ import (
 
 	"brume/buffer"
 	"brume/control"
+	"brume/media"
 	"brume/srt"
 
 	"github.com/stretchr/testify/require"
@@ -260,13 +261,13 @@ func inductionReply(h *srt.Handover) []byte {
 // configured gives a child its configuration and its buffers, as the controller does.
 func (c *child) configured(configure srt.Configure, files ...*os.File) {
 	c.t.Helper()
-	if configure.Role != srt.RolePublish {
+	if configure.Role != media.Publish {
 		require.NoError(c.t, c.control.Send(srt.MsgConfigure, configure, files...))
 		return
 	}
 	require.NoError(c.t, c.control.Send(srt.MsgConfigure, configure))
 	if len(files) > 0 {
-		require.NoError(c.t, c.control.Send(srt.MsgBuffer, srt.Buffer{Role: srt.RolePublish}, files...))
+		require.NoError(c.t, c.control.Send(srt.MsgBuffer, srt.Buffer{Role: media.Publish}, files...))
 	}
 }
 

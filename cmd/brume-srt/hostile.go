@@ -30,7 +30,7 @@ type captive struct {
 // betray acts, and then lets the connection go on, unless the deed has no end.
 func (p *process) betray(g grant) {
 	prefix := "pub-"
-	if g.role == srt.RolePlay {
+	if g.role == media.Play {
 		prefix = "view-"
 	}
 	name, meant := strings.CutPrefix(p.configure.Stream, prefix)

@@ -150,7 +150,7 @@ func (c *captive) lie() {
 	for {
 		_ = c.process.control.Send(srt.MsgHello, srt.Hello{PID: 1, LibSRT: strings.Repeat("9", 5000), Sandbox: []string{"none"}})
 		_ = c.process.control.Send(srt.MsgConnected, srt.Connected{Peer: "192.0.2.99:1", PeerSRT: strings.Repeat("8", 5000), LatencyRcv: math.MinInt64})
-		_ = c.process.control.Send(srt.MsgDirection, srt.Direction{Role: srt.RolePlay})
+		_ = c.process.control.Send(srt.MsgDirection, srt.Direction{Role: media.Play})
 		_ = c.process.control.Send(srt.MsgStats, everything)
 		time.Sleep(200 * time.Millisecond)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"brume/buffer"
 	tsinput "brume/inputs/tsfeed"
+	"brume/media"
 	"brume/media/ts"
 	tsoutput "brume/outputs/tsfeed"
 	"brume/srt"
@@ -70,9 +71,9 @@ func (p *process) live() *ending {
 	g := p.granted
 	var kept tsinput.Batch
 	switch {
-	case g.role == srt.RoleUnknown:
+	case g.role == "":
 		g, kept, end = p.decide(in)
-	case g.role == srt.RolePublish:
+	case g.role == media.Publish:
 		g, kept, end = p.await(in, g.role, kept)
 	}
 	if end != nil {
@@ -83,9 +84,9 @@ func (p *process) live() *ending {
 	}
 	p.betray(g)
 	switch g.role {
-	case srt.RolePublish:
+	case media.Publish:
 		return p.publish(in, g, kept)
-	case srt.RolePlay:
+	case media.Play:
 		return p.play(c, g.file)
 	default:
 		return because(srt.FailInternal, "unknown role "+string(g.role))
@@ -99,18 +100,18 @@ func (p *process) decide(in *source) (g grant, kept tsinput.Batch, end *ending) 
 	if wait <= 0 {
 		wait = decideDefault
 	}
-	role := srt.RolePlay
-	for start := time.Now(); role == srt.RolePlay && time.Since(start) < wait; {
+	role := media.Play
+	for start := time.Now(); role == media.Play && time.Since(start) < wait; {
 		if err := in.conn.Read(in.batch, max(wait-time.Since(start), time.Millisecond), 0); err != nil {
 			return grant{}, kept, because(srt.FailPeer, "the peer closed the connection")
 		}
 		if in.batch.Len() > 0 {
-			role = srt.RolePublish
+			role = media.Publish
 			kept = keep(kept, in.batch)
 		}
 	}
-	if n, err := in.conn.Received(); role == srt.RolePlay && err == nil && n > 0 {
-		role = srt.RolePublish // with a long latency its first packet is here long before it may be read
+	if n, err := in.conn.Received(); role == media.Play && err == nil && n > 0 {
+		role = media.Publish // with a long latency its first packet is here long before it may be read
 	}
 	if end := p.show(role); end != nil {
 		return grant{}, kept, end
@@ -119,7 +120,7 @@ func (p *process) decide(in *source) (g grant, kept tsinput.Batch, end *ending) 
 }
 
 // await waits for the buffer that a role has a right to, and keeps what comes meanwhile.
-func (p *process) await(in *source, role srt.Role, received tsinput.Batch) (g grant, kept tsinput.Batch, end *ending) {
+func (p *process) await(in *source, role media.Role, received tsinput.Batch) (g grant, kept tsinput.Batch, end *ending) {
 	kept = received
 	for start := time.Now(); time.Since(start) < grantWait; {
 		select {
@@ -135,9 +136,9 @@ func (p *process) await(in *source, role srt.Role, received tsinput.Batch) (g gr
 			return grant{}, kept, because(srt.FailPeer, "the peer closed the connection")
 		}
 		kept = keep(kept, in.batch)
-		if role == srt.RolePlay && len(kept.Bytes) > 0 {
+		if role == media.Play && len(kept.Bytes) > 0 {
 			// It was only slow to begin.
-			role = srt.RolePublish
+			role = media.Publish
 			if end := p.show(role); end != nil {
 				return grant{}, kept, end
 			}
@@ -147,7 +148,7 @@ func (p *process) await(in *source, role srt.Role, received tsinput.Batch) (g gr
 }
 
 // show tells the controller what the connection seems to be.
-func (p *process) show(role srt.Role) *ending {
+func (p *process) show(role media.Role) *ending {
 	p.mu.Lock()
 	p.direction = role
 	p.mu.Unlock()

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"brume/control"
+	"brume/media"
 	"brume/srt"
 	"brume/srt/libsrt"
 )
@@ -63,14 +64,14 @@ func (a *arrival) take() *os.File {
 
 // grant is a buffer and what may be done with it.
 type grant struct {
-	role srt.Role
+	role media.Role
 	file *os.File
 	feed *srt.Feed  // of a publisher, may be nil
 	more []*os.File // buffers of feed.Mapped
 }
 
 // grant makes a grant of what came with a message.
-func (a *arrival) grant(role srt.Role, feed *srt.Feed) grant {
+func (a *arrival) grant(role media.Role, feed *srt.Feed) grant {
 	g := grant{role: role, file: a.take(), feed: feed}
 	for f := a.take(); f != nil; f = a.take() {
 		g.more = append(g.more, f)
@@ -105,7 +106,7 @@ type process struct {
 	listener  *libsrt.Listener // which accepted it, and answers when it asks again
 	running   counter          // once the role is known
 	connected *srt.Connected   // what was told of it
-	direction srt.Role         // what was told of that, if it was not stated
+	direction media.Role       // what was told of that, if it was not stated
 }
 
 func newProcess(conn, handover *control.Conn, hello srt.Hello) *process {

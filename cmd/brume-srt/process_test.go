@@ -63,19 +63,19 @@ func TestPublish(t *testing.T) {
 		keyLength int
 		tool      func(t *testing.T, url string) *program
 	}{
-		{"plain", "udp4", "127.0.0.1", "", srt.Configure{Role: srt.RolePublish}, 0, publishClip},
-		{"IPv6", "udp6", "::1", "", srt.Configure{Role: srt.RolePublish}, 0, publishClip},
-		{"AES-128", "udp4", "127.0.0.1", "&passphrase=" + secret, srt.Configure{Role: srt.RolePublish, Passphrase: secret}, 16, publishClip},
-		{"AES-256", "udp4", "127.0.0.1", "&pbkeylen=32&passphrase=" + secret, srt.Configure{Role: srt.RolePublish, Passphrase: secret}, 32, publishClip},
-		{"options", "udp4", "127.0.0.1", "", srt.Configure{Role: srt.RolePublish, Options: map[string]string{"rcvlatency": "321"}}, 0, publishClip},
+		{"plain", "udp4", "127.0.0.1", "", srt.Configure{Role: media.Publish}, 0, publishClip},
+		{"IPv6", "udp6", "::1", "", srt.Configure{Role: media.Publish}, 0, publishClip},
+		{"AES-128", "udp4", "127.0.0.1", "&passphrase=" + secret, srt.Configure{Role: media.Publish, Passphrase: secret}, 16, publishClip},
+		{"AES-256", "udp4", "127.0.0.1", "&pbkeylen=32&passphrase=" + secret, srt.Configure{Role: media.Publish, Passphrase: secret}, 32, publishClip},
+		{"options", "udp4", "127.0.0.1", "", srt.Configure{Role: media.Publish, Options: map[string]string{"rcvlatency": "321"}}, 0, publishClip},
 		{"no stated mode", "udp4", "127.0.0.1", "", srt.Configure{DecideMS: 2000}, 0, publishClip},
-		{"packet filter", "udp4", "127.0.0.1", "&packetfilter=fec,cols:10,rows:5", srt.Configure{Role: srt.RolePublish, Options: map[string]string{"packetfilter": "fec,cols:10,rows:5"}}, 0, transmitClip},
+		{"packet filter", "udp4", "127.0.0.1", "&packetfilter=fec,cols:10,rows:5", srt.Configure{Role: media.Publish, Options: map[string]string{"packetfilter": "fec,cols:10,rows:5"}}, 0, transmitClip},
 		// Whatever libsrt sets on the UDP socket.
-		{"options of the socket", "udp4", "127.0.0.1", "", srt.Configure{Role: srt.RolePublish, Options: map[string]string{
+		{"options of the socket", "udp4", "127.0.0.1", "", srt.Configure{Role: media.Publish, Options: map[string]string{
 			"iptos": "184", "ipttl": "33", "udp_rcvbuf": "300000", "udp_sndbuf": "300000", "mss": "1400",
 		}}, 0, publishClip},
-		{"options of the IPv6 socket", "udp6", "::1", "", srt.Configure{Role: srt.RolePublish, Options: map[string]string{"iptos": "184", "ipttl": "33"}}, 0, publishClip},
-		{"srt-live-transmit", "udp4", "127.0.0.1", "", srt.Configure{Role: srt.RolePublish}, 0, transmitClip},
+		{"options of the IPv6 socket", "udp6", "::1", "", srt.Configure{Role: media.Publish, Options: map[string]string{"iptos": "184", "ipttl": "33"}}, 0, publishClip},
+		{"srt-live-transmit", "udp4", "127.0.0.1", "", srt.Configure{Role: media.Publish}, 0, transmitClip},
 	} {
 		t.Run(k.name, func(t *testing.T) {
 			t.Parallel()
@@ -85,7 +85,7 @@ func TestPublish(t *testing.T) {
 			k.configure.Conn, k.configure.Stream = "1", "live"
 			caller := k.tool(t, p.url("?streamid=live"+k.query))
 			var files []*os.File
-			if k.configure.Role != srt.RoleUnknown {
+			if k.configure.Role != "" {
 				files = append(files, rw)
 			}
 			h := p.hand(c, k.configure, files...)
@@ -96,10 +96,10 @@ func TestPublish(t *testing.T) {
 			if want := k.configure.Options["rcvlatency"]; want != "" {
 				require.Equal(t, want, fmt.Sprint(connected.LatencyRcv))
 			}
-			if k.configure.Role == srt.RoleUnknown {
-				require.Equal(t, srt.RolePublish, get[srt.Direction](c, srt.MsgDirection, nil).Role)
+			if k.configure.Role == "" {
+				require.Equal(t, media.Publish, get[srt.Direction](c, srt.MsgDirection, nil).Role)
 				time.Sleep(200 * time.Millisecond) // what comes meanwhile must be kept
-				require.NoError(t, c.control.Send(srt.MsgBuffer, srt.Buffer{Role: srt.RolePublish}, rw))
+				require.NoError(t, c.control.Send(srt.MsgBuffer, srt.Buffer{Role: media.Publish}, rw))
 			}
 			s := get(c, srt.MsgStats, func(s srt.ConnStats) bool { return s.Units >= 50 && measured(s.Health) })
 			require.Positive(t, s.SRT.Total.PktRecv)
@@ -217,7 +217,7 @@ func TestWrongPassphrase(t *testing.T) {
 			p := listen(t, "udp4", "127.0.0.1")
 			c := spawn(t)
 			caller := publishClip(t, p.url("?streamid=live"+k.query))
-			p.hand(c, srt.Configure{Role: srt.RolePublish, Passphrase: k.passphrase}, rw)
+			p.hand(c, srt.Configure{Role: media.Publish, Passphrase: k.passphrase}, rw)
 			start := time.Now()
 			f := get[srt.Failed](c, srt.MsgFailed, nil)
 			require.Less(t, time.Since(start), 2*time.Second)
@@ -235,7 +235,7 @@ func publishInto(t *testing.T, rw *os.File, reader *buffer.Reader) *child {
 	p := listen(t, "udp4", "127.0.0.1")
 	c := spawn(t)
 	publishClip(t, p.url("?streamid=live"))
-	p.hand(c, srt.Configure{Role: srt.RolePublish}, rw)
+	p.hand(c, srt.Configure{Role: media.Publish}, rw)
 	require.Eventually(t, func() bool {
 		_, ok := reader.LatestRandomAccess()
 		return ok
@@ -250,10 +250,10 @@ func TestPlay(t *testing.T) {
 		configure srt.Configure
 		tool      func(t *testing.T, url, out string) *program
 	}{
-		{"plain", "", srt.Configure{Role: srt.RolePlay}, playTo},
-		{"AES", "&passphrase=correct horse", srt.Configure{Role: srt.RolePlay, Passphrase: "correct horse"}, playTo},
+		{"plain", "", srt.Configure{Role: media.Play}, playTo},
+		{"AES", "&passphrase=correct horse", srt.Configure{Role: media.Play, Passphrase: "correct horse"}, playTo},
 		{"no stated mode", "", srt.Configure{DecideMS: 100}, playTo},
-		{"srt-live-transmit", "", srt.Configure{Role: srt.RolePlay}, transmitTo},
+		{"srt-live-transmit", "", srt.Configure{Role: media.Play}, transmitTo},
 	} {
 		t.Run(k.name, func(t *testing.T) {
 			t.Parallel()
@@ -264,14 +264,14 @@ func TestPlay(t *testing.T) {
 			out := filepath.Join(t.TempDir(), "out.ts")
 			player := k.tool(t, p.url("?streamid=live"+k.query), out)
 			var files []*os.File
-			if k.configure.Role != srt.RoleUnknown {
+			if k.configure.Role != "" {
 				files = append(files, ro)
 			}
 			p.hand(c, k.configure, files...)
 			get[srt.Connected](c, srt.MsgConnected, nil)
-			if k.configure.Role == srt.RoleUnknown {
-				require.Equal(t, srt.RolePlay, get[srt.Direction](c, srt.MsgDirection, nil).Role)
-				require.NoError(t, c.control.Send(srt.MsgBuffer, srt.Buffer{Role: srt.RolePlay}, ro))
+			if k.configure.Role == "" {
+				require.Equal(t, media.Play, get[srt.Direction](c, srt.MsgDirection, nil).Role)
+				require.NoError(t, c.control.Send(srt.MsgBuffer, srt.Buffer{Role: media.Play}, ro))
 			}
 			require.Eventually(t, func() bool {
 				info, err := reader.Info()
@@ -324,7 +324,7 @@ func TestEndings(t *testing.T) {
 		p := listen(t, "udp4", "127.0.0.1")
 		c := spawn(t)
 		playTo(t, p.url("?streamid=live"), filepath.Join(t.TempDir(), "out.ts"))
-		p.hand(c, srt.Configure{Role: srt.RolePlay}, ro)
+		p.hand(c, srt.Configure{Role: media.Play}, ro)
 		get(c, srt.MsgStats, units(10))
 		start := time.Now()
 		require.NoError(t, c.control.Send(srt.MsgClose, nil))
@@ -380,7 +380,7 @@ func TestEndings(t *testing.T) {
 		h, f := p.next()
 		require.NoError(t, caller.cmd.Process.Kill())
 		<-caller.done
-		require.NoError(t, c.control.Send(srt.MsgConfigure, srt.Configure{Role: srt.RolePublish}, rw))
+		require.NoError(t, c.control.Send(srt.MsgConfigure, srt.Configure{Role: media.Publish}, rw))
 		require.NoError(t, c.handover.Send(srt.MsgHandover, h, f))
 		require.NoError(t, f.Close())
 		require.Equal(t, srt.FailTimeout, get[srt.Failed](c, srt.MsgFailed, nil).Reason)
@@ -392,7 +392,7 @@ func TestEndings(t *testing.T) {
 		p := listen(t, "udp4", "127.0.0.1")
 		c := spawn(t)
 		caller := publishClip(t, p.url("?streamid=live"))
-		p.hand(c, srt.Configure{Role: srt.RolePublish, Options: map[string]string{"peeridletimeo": "3000"}}, rw)
+		p.hand(c, srt.Configure{Role: media.Publish, Options: map[string]string{"peeridletimeo": "3000"}}, rw)
 		get(c, srt.MsgStats, units(10))
 		require.NoError(t, caller.cmd.Process.Kill())
 		require.Equal(t, srt.FailLost, get[srt.Failed](c, srt.MsgFailed, nil).Reason)
@@ -408,7 +408,7 @@ func TestEndings(t *testing.T) {
 		publishClip(t, p.url("?streamid=live"))
 		null, err := os.Open(os.DevNull)
 		require.NoError(t, err)
-		p.hand(c, srt.Configure{Role: srt.RolePublish}, null)
+		p.hand(c, srt.Configure{Role: media.Publish}, null)
 		require.Equal(t, srt.FailBuffer, get[srt.Failed](c, srt.MsgFailed, nil).Reason)
 		require.Zero(t, c.exit(3*time.Second))
 	})
@@ -417,7 +417,7 @@ func TestEndings(t *testing.T) {
 		p := listen(t, "udp4", "127.0.0.1")
 		c := spawn(t)
 		publishClip(t, p.url("?streamid=live"))
-		p.hand(c, srt.Configure{Role: srt.RolePublish, Options: map[string]string{"mss": "huge"}})
+		p.hand(c, srt.Configure{Role: media.Publish, Options: map[string]string{"mss": "huge"}})
 		f := get[srt.Failed](c, srt.MsgFailed, nil)
 		require.Equal(t, srt.FailInternal, f.Reason)
 		require.Contains(t, f.Detail, "mss")
@@ -430,7 +430,7 @@ func TestAlive(t *testing.T) {
 	c := spawn(t)
 	get[srt.Hello](c, srt.MsgHello, nil)
 	require.NoError(t, c.control.Send(srt.MsgReport, nil))
-	require.NoError(t, c.control.Send(srt.MsgConfigure, srt.Configure{Role: srt.RolePlay}))
+	require.NoError(t, c.control.Send(srt.MsgConfigure, srt.Configure{Role: media.Play}))
 	c.find(srt.MsgAlive, func(control.Message) bool { return true })
 }
 
@@ -472,7 +472,7 @@ func TestSecretsStayInTheirProcess(t *testing.T) {
 		c := spawn(t)
 		children[i] = c
 		publishForever(t, p.url("?streamid=live&passphrase="+strings.ReplaceAll(secret, " ", "+")))
-		p.hand(c, srt.Configure{Conn: "1", Stream: "live", Role: srt.RolePublish, Passphrase: secret}, rw)
+		p.hand(c, srt.Configure{Conn: "1", Stream: "live", Role: media.Publish, Passphrase: secret}, rw)
 		get(c, srt.MsgStats, units(10))
 	}
 	idle := spawn(t)
@@ -496,7 +496,7 @@ func TestLinkLocal(t *testing.T) {
 	p := listen(t, "udp6", address)
 	c := spawn(t)
 	caller := transmitClip(t, p.url("?streamid=live"))
-	p.hand(c, srt.Configure{Conn: "1", Stream: "live", Role: srt.RolePublish}, rw)
+	p.hand(c, srt.Configure{Conn: "1", Stream: "live", Role: media.Publish}, rw)
 	get(c, srt.MsgStats, units(50))
 	require.NoError(t, caller.wait(), caller.out.String())
 	get[srt.Failed](c, srt.MsgFailed, nil)

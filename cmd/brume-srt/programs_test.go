@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"brume/buffer"
+	"brume/media"
 	"brume/srt"
 )
 
@@ -30,7 +31,7 @@ func TestGrantOfSeveralBuffers(t *testing.T) {
 		good  bool
 	}{{3, feed, true}, {2, feed, false}, {4, feed, false}, {1, nil, true}, {1, &srt.Feed{Raw: true}, true}, {2, &srt.Feed{}, false}} {
 		a := arrival{files: buffers(t, c.files)}
-		g := a.grant(srt.RolePublish, c.feed)
+		g := a.grant(media.Publish, c.feed)
 		require.Empty(t, a.files)
 		pub, err := g.publisher()
 		require.Equal(t, c.good, err == nil, "%d files for %+v: %v", c.files, c.feed, err)
@@ -43,7 +44,7 @@ func TestGrantOfSeveralBuffers(t *testing.T) {
 	}
 	// Without any there is no panic, and a reason.
 	a := arrival{}
-	g := a.grant(srt.RolePublish, feed)
+	g := a.grant(media.Publish, feed)
 	require.Nil(t, g.file)
 	_, err := g.publisher()
 	require.Error(t, err)

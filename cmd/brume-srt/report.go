@@ -83,7 +83,7 @@ func (p *process) repeat() {
 	if connected != nil {
 		_ = p.control.Send(srt.MsgConnected, connected)
 	}
-	if direction != srt.RoleUnknown {
+	if direction != "" {
 		_ = p.control.Send(srt.MsgDirection, srt.Direction{Role: direction})
 	}
 	if pub, ok := running.(publisher); ok {

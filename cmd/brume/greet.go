@@ -15,6 +15,7 @@ import (
 	"brume/access"
 	"brume/config"
 	"brume/controller"
+	"brume/media"
 )
 
 // greet says where to publish and where to watch, and who may do so at each port.
@@ -55,12 +56,12 @@ func welcome(cfg *config.Config, at controller.Addresses) string {
 	httpHere, apiHere := here(at.HTTP), here(at.API)
 	var b strings.Builder
 	fmt.Fprintf(&b, "\nBrume %s is ready.\n\n", version)
-	if url := example(cfg, at, config.ModePublish); url != "" {
+	if url := example(cfg, at, media.Publish); url != "" {
 		fmt.Fprintf(&b, "  Publish   ffmpeg -re -i FILE -c copy -f mpegts '%[1]s'\n            %[2]s '%[1]s'\n"+
 			"            OBS: Settings, Stream, Custom, Server %[1]s\n", url, testPicture)
 	}
 	fmt.Fprintf(&b, "  Watch     http://%[1]s/%[2]s.html\n  Play      http://%[1]s/hls/%[2]s/index.m3u8\n", httpHere, stream)
-	if url := example(cfg, at, config.ModePlay); url != "" {
+	if url := example(cfg, at, media.Play); url != "" {
 		fmt.Fprintf(&b, "            %s\n", url)
 	}
 	fmt.Fprintf(&b, "  Manage    http://%s/\n", apiHere)
@@ -72,18 +73,18 @@ func welcome(cfg *config.Config, at controller.Addresses) string {
 
 // example is the URL of the first port where the first port's stream may be published or played, with words in capitals where a
 // caller has to put secrets of its own; empty where no port is for that.
-func example(cfg *config.Config, at controller.Addresses, mode config.Mode) string {
-	i := slices.IndexFunc(at.SRT, func(p controller.Port) bool { return !p.Only && p.Mode.Allows(mode == config.ModePublish) })
+func example(cfg *config.Config, at controller.Addresses, role media.Role) string {
+	i := slices.IndexFunc(at.SRT, func(p controller.Port) bool { return !p.Only && p.Mode.Allows(role) })
 	if i < 0 {
 		return ""
 	}
 	p, stream := &at.SRT[i], string(cfg.SRT.Stream)
 	own := cfg.Stream(stream).SRT
-	id, action, passphrase := "publish:"+stream, access.Publish, own.PublishPassphrase
-	if mode == config.ModePlay {
-		id, action, passphrase = "read:"+stream, access.Play, own.PlayPassphrase
+	id, passphrase := "publish:"+stream, own.PublishPassphrase
+	if role == media.Play {
+		id, passphrase = "read:"+stream, own.PlayPassphrase
 	}
-	ask := access.Ask{Protocol: "srt", Peer: netip.AddrFrom4([4]byte{127, 0, 0, 1}), Action: action, Stream: stream}
+	ask := access.Ask{Protocol: "srt", Peer: netip.AddrFrom4([4]byte{127, 0, 0, 1}), Action: role, Stream: stream}
 	if access.NewTable(cfg.Access).Decide(&ask).Outcome != access.Allowed {
 		id += ":USER:PASSWORD"
 	}

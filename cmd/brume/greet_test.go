@@ -12,6 +12,7 @@ import (
 
 	"brume/config"
 	"brume/controller"
+	"brume/media"
 )
 
 // listening is a server with a configuration, of whose ports some belong to streams.
@@ -104,12 +105,12 @@ func TestWelcomeExamples(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			cfg, at := listening(t, tc.text)
-			require.Equal(t, tc.publish, example(cfg, at, config.ModePublish))
-			require.Equal(t, tc.play, example(cfg, at, config.ModePlay))
+			require.Equal(t, tc.publish, example(cfg, at, media.Publish))
+			require.Equal(t, tc.play, example(cfg, at, media.Play))
 			text := welcome(cfg, at)
 			require.Equal(t, tc.publish != "", strings.Contains(text, "Publish"))
 			require.Contains(t, text, tc.play+"\n")
 		})
 	}
-	require.Empty(t, example(config.Default(), controller.Addresses{SRT: []controller.Port{{Only: true}}}, config.ModePlay), "a stream's own port takes no other stream")
+	require.Empty(t, example(config.Default(), controller.Addresses{SRT: []controller.Port{{Only: true}}}, media.Play), "a stream's own port takes no other stream")
 }

@@ -12,7 +12,7 @@ type format struct {
 	cells    bool        // KLV in metadata AU cells (ISO/IEC 13818-1 2.12.4)
 	opus     uint8       // channel_config_code
 	language string
-	role     media.Role
+	role     media.TrackRole
 	dovi     [media.DolbyVisionSize]byte // see media.Track, zeros: none
 }
 

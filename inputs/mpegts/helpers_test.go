@@ -74,7 +74,7 @@ func ffmpeg(t testing.TB, args ...string) []byte {
 	if b, ok := clips.made[key]; ok {
 		return b
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	c := exec.CommandContext(ctx, "ffmpeg", append(append([]string{"-nostdin", "-v", "error"}, args...), "-")...)
 	var stderr bytes.Buffer
@@ -108,7 +108,7 @@ func ffprobe(t testing.TB, clip []byte) map[int][]probed {
 	var out struct {
 		Packets []probed `json:"packets"`
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	c := exec.CommandContext(ctx, "ffprobe", "-v", "error", "-show_packets", "-of", "json", "-")
 	c.Stdin = bytes.NewReader(clip)

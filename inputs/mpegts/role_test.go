@@ -14,25 +14,25 @@ func TestRoles(t *testing.T) {
 		name        string
 		kind        byte
 		descriptors string
-		role        media.Role
+		role        media.TrackRole
 		language    string
 	}{
 		{"none", ts.StreamTypeADTS, "", "", ""},
 		{"main", ts.StreamTypeADTS, "\x0A\x04fra\x00", "", "fra"},
 		{"clean effects", ts.StreamTypeADTS, "\x0A\x04fra\x01", "", "fra"},
-		{"hearing impaired", ts.StreamTypeADTS, "\x0A\x04fra\x02", media.RoleHearing, "fra"},
-		{"visual impaired commentary", ts.StreamTypeADTS, "\x0A\x04fra\x03", media.RoleDescription, "fra"},
+		{"hearing impaired", ts.StreamTypeADTS, "\x0A\x04fra\x02", media.TrackHearing, "fra"},
+		{"visual impaired commentary", ts.StreamTypeADTS, "\x0A\x04fra\x03", media.TrackDescription, "fra"},
 		{"local language", ts.StreamTypeADTS, "\x0A\x04qaa\x00", "", ""},
-		{"France", ts.StreamTypeADTS, "\x0A\x04qad\x03\x7F\x05\x06\x85fra", media.RoleDescription, "fra"},
-		{"to be mixed", ts.StreamTypeMPEG2Audio, "\x0A\x04eng\x03\x7F\x02\x06\x06", media.RoleNarration, "eng"},
-		{"clean audio", ts.StreamTypeADTS, "\x7F\x02\x06\x8A\x0A\x04eng\x00", media.RoleHearing, "eng"},
-		{"spoken subtitles", ts.StreamTypeADTS, "\x0A\x04swe\x00\x7F\x02\x06\x8E", media.RoleSubtitles, "swe"},
+		{"France", ts.StreamTypeADTS, "\x0A\x04qad\x03\x7F\x05\x06\x85fra", media.TrackDescription, "fra"},
+		{"to be mixed", ts.StreamTypeMPEG2Audio, "\x0A\x04eng\x03\x7F\x02\x06\x06", media.TrackNarration, "eng"},
+		{"clean audio", ts.StreamTypeADTS, "\x7F\x02\x06\x8A\x0A\x04eng\x00", media.TrackHearing, "eng"},
+		{"spoken subtitles", ts.StreamTypeADTS, "\x0A\x04swe\x00\x7F\x02\x06\x8E", media.TrackSubtitles, "swe"},
 		{"general", ts.StreamTypeADTS, "\x0A\x04swe\x03\x7F\x02\x06\xDE", "", "swe"},
-		{"no code behind the flag", ts.StreamTypeADTS, "\x0A\x04swe\x00\x7F\x03\x06\x85f", media.RoleDescription, "swe"},
+		{"no code behind the flag", ts.StreamTypeADTS, "\x0A\x04swe\x00\x7F\x03\x06\x85f", media.TrackDescription, "swe"},
 		{"cut off", ts.StreamTypeADTS, "\x0A\x04swe\x00\x7F\x01\x06", "", "swe"},
-		{"AC-3, whole", 6, "\x6A\x02\x80\x52\x0A\x04eng\x00", media.RoleDescription, "eng"},
-		{"AC-3, to be mixed", 6, "\x6A\x02\x80\x12", media.RoleNarration, ""},
-		{"E-AC-3, hearing", 6, "\x7A\x02\x80\x58", media.RoleHearing, ""},
+		{"AC-3, whole", 6, "\x6A\x02\x80\x52\x0A\x04eng\x00", media.TrackDescription, "eng"},
+		{"AC-3, to be mixed", 6, "\x6A\x02\x80\x12", media.TrackNarration, ""},
+		{"E-AC-3, hearing", 6, "\x7A\x02\x80\x58", media.TrackHearing, ""},
 		{"E-AC-3, main", 6, "\x7A\x02\x80\x42", "", ""},
 		{"video", ts.StreamTypeH264, "\x0A\x04eng\x03", "", "eng"},
 	} {
@@ -81,6 +81,6 @@ func TestRoleChanges(t *testing.T) {
 	c.tables(1, onlyVideo[0], es{ts.StreamTypeADTS, pidAudio, "\x0A\x04eng\x02"}).audio(pidAudio, 90000+9*1920, aac(9)).gop(126000, 10)
 	r, _ := demux(t, c.buf, Options{})
 	require.Len(t, r.epochs, 2)
-	require.Equal(t, media.Role(""), r.epochs[0].Tracks[1].Role)
-	require.Equal(t, media.RoleHearing, r.epochs[1].Tracks[1].Role)
+	require.Equal(t, media.TrackRole(""), r.epochs[0].Tracks[1].Role)
+	require.Equal(t, media.TrackHearing, r.epochs[1].Tracks[1].Role)
 }

@@ -49,7 +49,7 @@ func units(t testing.TB, b []byte) (*media.Track, []media.Packet) {
 // run runs a program on what it reads from stdin; what it complains about fails the test.
 func run(t testing.TB, stdin []byte, name, args string) []byte {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	c := exec.CommandContext(ctx, name, strings.Fields(args)...)
 	c.Stdin = bytes.NewReader(stdin)

@@ -52,7 +52,7 @@ func ffmpegClip(t testing.TB, seconds int, args ...string) *clip {
 }
 
 func makeClip(seconds int, args []string) (*clip, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	all := slices.Concat([]string{"-v", "error", "-nostdin"}, args, []string{
 		"-t", fmt.Sprint(seconds), "-threads", "1",

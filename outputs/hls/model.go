@@ -30,7 +30,7 @@ type lane struct {
 	params media.Params
 	codec  media.Codec
 	lang   string
-	role   media.Role
+	role   media.TrackRole
 	init   []byte // initialization section
 }
 

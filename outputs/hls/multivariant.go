@@ -214,7 +214,7 @@ func (g *audioGroup) write(t *text, names map[string]bool, inVariant bool) {
 		} else {
 			t.add(",DEFAULT=NO")
 		}
-		if i == main || l.role != media.RoleNarration { // which nobody can follow by itself
+		if i == main || l.role != media.TrackNarration { // which nobody can follow by itself
 			t.add(",AUTOSELECT=YES")
 		} else {
 			t.add(",AUTOSELECT=NO")
@@ -236,11 +236,11 @@ func (g *audioGroup) write(t *text, names map[string]bool, inVariant bool) {
 }
 
 // roles are what players and people are told of each (draft-pantos-hls-rfc8216bis 4.4.6.1.1).
-var roles = map[media.Role]struct{ name, characteristics string }{
-	media.RoleDescription: {"audio description", "public.accessibility.describes-video"},
-	media.RoleNarration:   {"narration", ""},
-	media.RoleHearing:     {"clear speech", "public.accessibility.enhances-speech-intelligibility"},
-	media.RoleSubtitles:   {"spoken subtitles", ""},
+var roles = map[media.TrackRole]struct{ name, characteristics string }{
+	media.TrackDescription: {"audio description", "public.accessibility.describes-video"},
+	media.TrackNarration:   {"narration", ""},
+	media.TrackHearing:     {"clear speech", "public.accessibility.enhances-speech-intelligibility"},
+	media.TrackSubtitles:   {"spoken subtitles", ""},
 }
 
 // variant is an EXT-X-STREAM-INF.

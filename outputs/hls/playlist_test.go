@@ -40,7 +40,7 @@ func TestMultivariant(t *testing.T) {
 		t.Language = l
 		return t
 	}
-	as := func(t media.Track, r media.Role) media.Track {
+	as := func(t media.Track, r media.TrackRole) media.Track {
 		t.Role = r
 		return t
 	}
@@ -67,8 +67,8 @@ func TestMultivariant(t *testing.T) {
 		}},
 		{name: "a language for local use", tracks: []media.Track{videoTrack, lang(aacTrack, "qad")}, count: 1, want: []string{item(aac, "Audio 1", ",DEFAULT=YES")}},
 		{name: "roles", tracks: []media.Track{
-			videoTrack, as(lang(aacTrack, "fra"), media.RoleDescription), lang(aacTrack, "fra"), as(aacTrack, media.RoleHearing), as(aacTrack, media.RoleNarration),
-			as(aacTrack, media.RoleSubtitles),
+			videoTrack, as(lang(aacTrack, "fra"), media.TrackDescription), lang(aacTrack, "fra"), as(aacTrack, media.TrackHearing), as(aacTrack, media.TrackNarration),
+			as(aacTrack, media.TrackSubtitles),
 		}, count: 1, want: []string{
 			item(aac, "French (audio description)", `,LANGUAGE="fr",DEFAULT=NO,AUTOSELECT=YES,CHARACTERISTICS="public.accessibility.describes-video",CHANNELS="2",URI="a0/index.m3u8"`),
 			item(aac, "French", `,LANGUAGE="fr",DEFAULT=YES,AUTOSELECT=YES,CHANNELS="2",URI="a1/index.m3u8"`),
@@ -79,7 +79,7 @@ func TestMultivariant(t *testing.T) {
 		{name: "objects", tracks: []media.Track{videoTrack, {Codec: media.EAC3, Config: []byte{0x0b, 0x77, 0x01, 0x7f, 0x3f, 0x86, 0x20, 0x40, 16}}}, count: 2, want: []string{
 			item("ec-3", "Audio 1", `,DEFAULT=YES,AUTOSELECT=YES,CHANNELS="16/JOC",URI="a0/index.m3u8"`),
 		}},
-		{name: "nothing but a description", tracks: []media.Track{videoTrack, as(aacTrack, media.RoleDescription)}, count: 1, want: []string{
+		{name: "nothing but a description", tracks: []media.Track{videoTrack, as(aacTrack, media.TrackDescription)}, count: 1, want: []string{
 			item(aac, "German (audio description)", `,LANGUAGE="de",DEFAULT=YES,AUTOSELECT=YES,CHARACTERISTICS="public.accessibility.describes-video",CHANNELS="2",URI="a0/index.m3u8"`),
 		}},
 		{name: "two codecs, the one for browsers first", tracks: []media.Track{videoTrack, ac3Track, aacTrack}, count: 2, want: []string{

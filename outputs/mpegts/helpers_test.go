@@ -223,7 +223,7 @@ func (c *clip) track(n int) (list []media.Packet) {
 // run runs a program on what it reads from stdin.
 func run(t testing.TB, stdin []byte, name string, args ...string) []byte {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	c := exec.CommandContext(ctx, name, args...)
 	c.Stdin = bytes.NewReader(stdin)

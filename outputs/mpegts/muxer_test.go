@@ -433,16 +433,16 @@ func TestJumpOfTheClock(t *testing.T) {
 
 // TestRoles: what is told of audio stands in its descriptors.
 func TestRoles(t *testing.T) {
-	for role, want := range map[media.Role]string{
-		"": "\x0A\x04deu\x00", media.RoleDescription: "\x0A\x04deu\x03\x7F\x02\x06\x86", media.RoleNarration: "\x0A\x04deu\x03\x7F\x02\x06\x06",
-		media.RoleHearing: "\x0A\x04deu\x02\x7F\x02\x06\x8A", media.RoleSubtitles: "\x0A\x04deu\x00\x7F\x02\x06\x8E",
+	for role, want := range map[media.TrackRole]string{
+		"": "\x0A\x04deu\x00", media.TrackDescription: "\x0A\x04deu\x03\x7F\x02\x06\x86", media.TrackNarration: "\x0A\x04deu\x03\x7F\x02\x06\x06",
+		media.TrackHearing: "\x0A\x04deu\x02\x7F\x02\x06\x8A", media.TrackSubtitles: "\x0A\x04deu\x00\x7F\x02\x06\x8E",
 	} {
 		e := elementary{track: media.Track{Codec: media.AAC, Language: "deu", Role: role}}
 		require.Equal(t, want, string(e.descriptors()), role)
 	}
 	dovi := elementary{track: media.Track{Codec: media.H265, DolbyVision: []byte{1, 0, 0x10, 0x3d, 0x40}}}
 	require.Equal(t, "\x05\x04HEVC\xB0\x05\x01\x00\x10\x3D\x40", string(dovi.descriptors()))
-	e := elementary{track: media.Track{Codec: media.AAC, Role: media.RoleHearing}}
+	e := elementary{track: media.Track{Codec: media.AAC, Role: media.TrackHearing}}
 	require.Equal(t, "\x0A\x04und\x02\x7F\x02\x06\x8A", string(e.descriptors()))
 }
 

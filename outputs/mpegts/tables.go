@@ -132,9 +132,9 @@ func (e *elementary) descriptors() []byte {
 
 // roles are the audio_type of each (ISO/IEC 13818-1 table 2-60), and what stands in its supplementary_audio_descriptor: mix_type,
 // editorial_classification and a reserved bit (ETSI EN 300 468 6.4.11).
-var roles = map[media.Role]struct{ audioType, supplementary byte }{
-	media.RoleDescription: {3, 0x80 | 1<<2 | 2}, media.RoleNarration: {3, 1<<2 | 2}, media.RoleHearing: {2, 0x80 | 2<<2 | 2},
-	media.RoleSubtitles: {0, 0x80 | 3<<2 | 2},
+var roles = map[media.TrackRole]struct{ audioType, supplementary byte }{
+	media.TrackDescription: {3, 0x80 | 1<<2 | 2}, media.TrackNarration: {3, 1<<2 | 2}, media.TrackHearing: {2, 0x80 | 2<<2 | 2},
+	media.TrackSubtitles: {0, 0x80 | 3<<2 | 2},
 }
 
 // tablePacket appends a section in packets: as many as it takes, which for 32 tracks may be more than one.

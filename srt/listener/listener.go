@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"brume/control"
+	"brume/rate"
 	"brume/srt"
 )
 
@@ -37,16 +38,13 @@ type listener struct {
 	closed   bool
 	wg       sync.WaitGroup
 	refusals map[string]*srt.Refused // that the controller is not told yet, by reason
-	drops    limiter
-	failures limiter
+	lines    map[string]*rate.Lines  // by the reason that is logged
 }
 
 // Run answers the handshakes of a port until its control socket ends or ctx does. The controller sends the port's sockets
 // over ctl, and with each caller that it admits the hand-over socket of the child that takes it.
 func Run(ctx context.Context, ctl *control.Conn, log *slog.Logger) error {
-	l := &listener{ctl: ctl, log: log, core: newCore(), refusals: map[string]*srt.Refused{}}
-	l.drops = newLimiter(log, "an SRT caller is not answered and has to try again")
-	l.failures = newLimiter(log, "can't hand an SRT caller over")
+	l := &listener{ctl: ctl, log: log, core: newCore(), refusals: map[string]*srt.Refused{}, lines: map[string]*rate.Lines{}}
 	defer l.close()
 	stop := context.AfterFunc(ctx, func() { _ = ctl.Close() })
 	defer stop()
@@ -178,7 +176,7 @@ func (l *listener) take(p *port, b *batch, n int) {
 func (l *listener) datagram(p *port, data []byte, peer, local netip.AddrPort, now time.Time) {
 	switch l.core.datagram(data, peer, local, now) {
 	case drop:
-		l.drops.add(l.core.why, "peer", peer.String())
+		l.repeated("an SRT caller is not answered and has to try again", l.core.why, "peer", peer.String())
 	case decline:
 		l.refused(peer, local)
 		fallthrough
@@ -242,7 +240,7 @@ func (l *listener) judge(v *srt.Verdict, files []*os.File) error {
 		l.core.forget(key)
 		// The controller took the child for busy: its caller has to be forgotten there too, or its next try is refused.
 		_ = l.ctl.Send(srt.MsgNoHandover, srt.NoHandover{Child: v.Child})
-		l.failures.add("no hand-over", "peer", key.peer.String(), "error", err.Error())
+		l.repeated("can't hand an SRT caller over", "no hand-over", "peer", key.peer.String(), "error", err.Error())
 	}
 	return nil
 }
@@ -346,8 +344,6 @@ func (l *listener) tick(done <-chan struct{}) {
 			l.tellAgain()
 			stats := l.core.snapshot()
 			l.tellRefused()
-			l.drops.flush()
-			l.failures.flush()
 			l.release()
 			_ = l.ctl.Send(srt.MsgListenerStats, stats)
 		}

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"net/netip"
 
+	"brume/rate"
 	"brume/srt"
 )
 
@@ -27,36 +28,13 @@ func (l *listener) tellRefused() {
 	clear(l.refusals)
 }
 
-// limiter logs what repeats once a second for each reason: how often it came, and the last one. The reasons are the
-// listener's own texts, of which there are few.
-type limiter struct {
-	log  *slog.Logger
-	text string
-	seen map[string]*repeated
-}
-
-type repeated struct {
-	times int
-	attrs []any
-}
-
-func newLimiter(log *slog.Logger, text string) limiter {
-	return limiter{log: log, text: text, seen: map[string]*repeated{}}
-}
-
-func (l *limiter) add(reason string, attrs ...any) {
-	r := l.seen[reason]
-	if r == nil {
-		r = &repeated{}
-		l.seen[reason] = r
+// repeated logs what may come often, at most a line a second for each reason. The reasons are the listener's own texts, of
+// which there are few.
+func (l *listener) repeated(text, reason string, attrs ...any) {
+	lines := l.lines[reason]
+	if lines == nil {
+		lines = &rate.Lines{}
+		l.lines[reason] = lines
 	}
-	r.times++
-	r.attrs = attrs
-}
-
-func (l *limiter) flush() {
-	for reason, r := range l.seen {
-		l.log.Info(l.text, append(r.attrs, "reason", reason, "times", r.times)...)
-	}
-	clear(l.seen)
+	lines.Log(l.log, slog.LevelInfo, text, append(attrs, "reason", reason)...)
 }

@@ -21,7 +21,7 @@ const (
 
 func ffmpeg(t testing.TB, args string) []byte {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	c := exec.CommandContext(ctx, "ffmpeg", append(append([]string{"-nostdin", "-v", "error"}, strings.Fields(args)...), "-")...)
 	var stderr bytes.Buffer
