@@ -36,7 +36,7 @@ func (d *Demuxer) place(u *unit, timed bool) error {
 	}
 	if first := &q.units[0]; u.s == s && d.shownLate(first) && u.pts < first.pts {
 		d.stats.PESErrors++
-		first.pts = s.top + s.usual()
+		first.pts = s.top + max(s.usual(), first.dts-s.lastDTS)
 	}
 	if err := d.release(); err != nil {
 		return err

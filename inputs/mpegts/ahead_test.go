@@ -94,36 +94,47 @@ func TestPauseBeforeItsTime(t *testing.T) {
 	require.Len(t, r.epochs, 1)
 }
 
-// TestWrongTimeOfKeyframe has a keyframe with a PTS that is seconds late and that the next picture contradicts, and one that is shown behind a pause.
+// TestWrongTimeOfKeyframe has a keyframe with a PTS that is seconds late and that the next picture contradicts, behind a pause or not, and one
+// that is shown behind a pause of which only the pictures behind it tell in their decoding times.
 func TestWrongTimeOfKeyframe(t *testing.T) {
 	const start, frame = 1000000, 3600
-	for _, pause := range []int64{0, 3 * media.ClockRate} {
-		c := craft().tables(0, withAudio...).audio(pidAudio, start-3*1920, aac(3))
-		var want []int64
-		for i := range int64(60) {
-			dts, pts, picture := start+frame*i, start+frame*(i+2), inter(20)
-			if i >= 30 {
-				pts += pause
+	for name, c := range map[string]struct {
+		pause int64 // before the keyframe is shown
+		late  int64 // pictures from it on whose decoding times are from before the pause
+		wrong int64 // in the PTS of the keyframe
+	}{
+		"wrong":                {wrong: 3 * media.ClockRate},
+		"pause":                {pause: 3 * media.ClockRate, late: 2},
+		"wrong behind a pause": {pause: 4 * media.ClockRate, wrong: 2 * media.ClockRate},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := craft().tables(0, withAudio...).audio(pidAudio, start-3*1920, aac(3))
+			var want []int64
+			for i := range int64(60) {
+				dts, pts, picture := start+frame*i, start+frame*(i+2), inter(20)
+				if i >= 30 {
+					pts += c.pause
+				}
+				if i >= 30+c.late {
+					dts += c.pause
+				}
+				want = append(want, pts)
+				if i%30 == 0 {
+					picture = idr(20)
+				}
+				if i == 30 {
+					pts += c.wrong
+				}
+				b.video(pts, dts, picture).audio(pidAudio, dts, aac(1))
 			}
-			if i > 31 {
-				dts += pause // the times of two pictures before
+			r, d := demux(t, b.buf, Options{})
+			require.Len(t, r.epochs, 1)
+			var got []int64
+			for _, p := range r.packets(0) {
+				got = append(got, p.PTS)
 			}
-			want = append(want, pts)
-			if i%30 == 0 {
-				picture = idr(20)
-			}
-			if i == 30 && pause == 0 {
-				pts += 3 * media.ClockRate
-			}
-			c.video(pts, dts, picture).audio(pidAudio, dts, aac(1))
-		}
-		r, d := demux(t, c.buf, Options{})
-		require.Len(t, r.epochs, 1)
-		var got []int64
-		for _, p := range r.packets(0) {
-			got = append(got, p.PTS)
-		}
-		require.Equal(t, want, got)
-		require.Equal(t, pause == 0, d.Stats().PESErrors == 1)
+			require.Equal(t, want, got)
+			require.Equal(t, c.wrong > 0, d.Stats().PESErrors == 1)
+		})
 	}
 }
