@@ -219,10 +219,9 @@ func (c *cutter) segmentEnds(track int, at place, random bool) bool {
 	if !c.timed(track) {
 		return false
 	}
-	s := &c.spans[track]
 	if track != c.lead {
 		// While the lead track is silent, another one has to end the segment.
-		return at.dts+s.pace.longest()-c.from.dts > c.limit()
+		return at.dts+c.spans[track].pace.longest()-c.from.dts > c.limit()-c.spare(at.dts)
 	}
 	if at.dts <= c.from.dts || c.leadIn {
 		return false
@@ -231,6 +230,15 @@ func (c *cutter) segmentEnds(track int, at place, random bool) bool {
 		return c.bucket(at.pts) != c.bucket(c.from.pts) || c.overdue(at.dts)
 	}
 	return random && c.cutsAt(at) || c.overdue(at.dts) || c.lastBoundary(track, at)
+}
+
+// spare is by how much earlier than the limit another track than the lead track ends the segment at a decoding time, in ticks: what is lost of the
+// other track must not make a pause of all tracks. While the next picture may still be on its way, that is none.
+func (c *cutter) spare(dts int64) int64 {
+	if lead := &c.spans[c.lead].pace; lead.started && dts <= lead.last+lead.longest()+exactTicks {
+		return 0
+	}
+	return media.ClockRate / 4
 }
 
 // cutsAt reports whether a random access point of the picture ends the running segment. Presentation times decide, so that

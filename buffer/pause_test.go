@@ -90,3 +90,43 @@ func TestPauseWithoutRandomAccess(t *testing.T) {
 	require.True(t, all[20].Has(EpochStart))
 	require.InDelta(t, 5*second+int64(DefaultSegmentMax.Seconds())*second, all[20].DTS, float64(second)/2)
 }
+
+// TestHoleInSoundAtTheLimit loses a keyframe and 0.2 s of sound, wherever those lie in the time until the next keyframe: that is no pause of all
+// tracks, so the sound goes on in the same epoch.
+func TestHoleInSoundAtTheLimit(t *testing.T) {
+	const frame, picture, hole = 1920, 3600, media.ClockRate / 5
+	for _, sound := range []media.Track{audioTrack, {Codec: media.AAC, Config: []byte{0x11, 0x90}}} {
+		for from := int64(10 * media.ClockRate); from < 11*media.ClockRate; from += 4500 {
+			w, r, _ := newBuffer(t, Options{})
+			require.NoError(t, w.BeginEpoch([]media.Track{videoTrack, sound}))
+			next, sent := int64(0), 0
+			for n := range int64(400) { // GOPs of 2 s, and one of 4 s whose second half is torn
+				dts := n * picture
+				for ; next <= dts; next += frame {
+					if next < from || next >= from+hole {
+						write(t, w, 1, next, true, []byte{1})
+						sent++
+					}
+				}
+				w.SetTime(epochTime.Add(media.Duration(dts)))
+				torn := n >= 210 && n < 300
+				require.NoError(t, w.WritePacket(&media.Packet{
+					DTS: dts, PTS: dts, RandomAccess: n%50 == 0 && !torn, Torn: torn, Resumes: n == 300, Payload: []byte{2},
+				}))
+			}
+			w.Commit()
+			got, length := 0, int64(0)
+			for _, e := range entries(t, r) {
+				require.Equal(t, e.Seq == 0, e.Has(EpochStart), "the hole begins at %d", from)
+				if e.Track == 1 && e.Length == 1 {
+					got++
+				}
+				if e.Has(SegmentStart) {
+					require.LessOrEqual(t, e.DTS-length, int64(5*media.ClockRate/2))
+					length = e.DTS
+				}
+			}
+			require.Equal(t, sent, got)
+		}
+	}
+}
