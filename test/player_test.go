@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -161,4 +162,53 @@ func TestPlayersBegin(t *testing.T) {
 		v := p.until(30*time.Second, "it plays", func(v seen) bool { return v.Played > 3 })
 		require.LessOrEqual(t, v.Repeats, 3, "%s asks for the same again and again: %s", p.name, v)
 	}
+}
+
+// holeScript takes a second of what a paused player has loaded away, from a second behind its position on, and lets it wait for ever when it asks for
+// that again.
+const holeScript = `(() => {
+  const video = document.querySelector('video')
+  const number = (url) => +(/\/(?:part|seg)-\d+-(\d+)/.exec(url)?.[1] ?? -1)
+  const { open, send } = XMLHttpRequest.prototype
+  let newest = Math.max(...performance.getEntriesByType('resource').map((e) => number(e.name)))
+  let below = -1
+  XMLHttpRequest.prototype.open = function (method, url, ...rest) {
+    this.number = number(url)
+    newest = Math.max(newest, this.number)
+    return open.call(this, method, url, ...rest)
+  }
+  XMLHttpRequest.prototype.send = function (...all) {
+    if (this.number < 0 || this.number >= below) send.apply(this, all)
+  }
+  const { appendBuffer } = SourceBuffer.prototype
+  const buffers = new Set()
+  SourceBuffer.prototype.appendBuffer = function (data) {
+    buffers.add(this)
+    return appendBuffer.call(this, data)
+  }
+  const timer = setInterval(() => {
+    if (buffers.size < 2 || [...buffers].some((b) => b.updating)) return
+    clearInterval(timer)
+    below = newest
+    for (const b of buffers) b.remove(video.currentTime + 1, video.currentTime + 2)
+  }, 20)
+})()`
+
+// TestPagePassesAHole has a hole in what the page has loaded that hls.js waits at: the page goes on behind it, and does not begin anew.
+func TestPagePassesAHole(t *testing.T) {
+	s := start(t)
+	s.publish(plainClip(t), "live")
+	s.waitPlayable("live")
+	one := newPlayers(t).page(s, "/live.html")
+	one.until(time.Minute, "it plays", func(v seen) bool { return v.Played > 2 && v.State == "playing" })
+	evaluate[any](one.ctx, t, "document.querySelector('video').pause()")
+	ahead := func(v seen) float64 { return v.Buffered[len(v.Buffered)-1][1] - v.Position }
+	one.until(time.Minute, "enough is loaded", func(v seen) bool { return ahead(v) > 6 })
+	evaluate[any](one.ctx, t, holeScript)
+	holed := one.until(time.Minute, "there is a hole", func(v seen) bool { return len(v.Buffered) == 2 })
+	evaluate[any](one.ctx, t, "document.querySelector('video').play(); undefined")
+	v := one.until(time.Minute, "it plays on", func(v seen) bool { return v.Position > holed.Buffered[1][0]+3 && v.State == "playing" })
+	said := strings.Join(v.Messages, "\n")
+	require.Contains(t, said, "passes a hole")
+	require.NotContains(t, said, "begins anew")
 }

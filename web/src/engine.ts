@@ -53,6 +53,7 @@ class HlsEngine implements Engine {
       lowLatencyMode: true,
       maxLiveSyncPlaybackRate: 1.1, // what loading or a stall has put playback behind is made up for
       backBufferLength: 30,
+      maxBufferHole: 0.25, // holes that are not worth waiting at, as between the sound of two publishers
       manifestLoadPolicy: policy,
       playlistLoadPolicy: policy,
       fragLoadPolicy: policy,

@@ -103,6 +103,22 @@ function watch(): void {
   if (video.paused) return
   if (goes && video.readyState > 2) show('playing')
   else if (document.body.dataset.state === 'playing' && now - moved > 1000) show('stalled')
+  if (document.body.dataset.state === 'stalled' && now - moved > 1500) passHole()
+}
+
+/** Goes to where what is loaded goes on behind a hole of a few seconds. hls.js waits there for what it expects in the hole, and it may not come. */
+function passHole(): void {
+  const { buffered, currentTime } = video
+  for (let i = 0; i < buffered.length; i++) {
+    const begin = buffered.start(i)
+    if (begin > currentTime) {
+      if (begin > currentTime + 5) return
+      console.warn(`Playback passes a hole from ${currentTime.toFixed(2)} s to ${begin.toFixed(2)} s.`)
+      video.currentTime = begin + 0.05
+      return
+    }
+    if (buffered.end(i) > currentTime + 0.5) return // it has what it needs
+  }
 }
 
 // Keys of the keyboard and controls of the browser pause and play too. A new source fires no pause.
