@@ -136,7 +136,6 @@ func (h *handlers) endPublisher(_ context.Context, in *streamInput) (*struct{}, 
 	if err := h.backend.EndPublisher(in.Name); err != nil {
 		return nil, h.fault(err, "stream", in.Name)
 	}
-	h.log.Info("publisher ended over the API", "stream", in.Name)
 	return nil, nil
 }
 
@@ -181,7 +180,6 @@ func (h *handlers) disconnect(_ context.Context, in *connectionInput) (*struct{}
 	if err := h.backend.Disconnect(in.ID); err != nil {
 		return nil, h.fault(err, "connection", in.ID)
 	}
-	h.log.Info("connection ended over the API", "conn", in.ID)
 	return nil, nil
 }
 

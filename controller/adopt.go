@@ -100,7 +100,7 @@ func (c *Controller) endLost(held []guardian.Handed) {
 		}
 		holds := r.Role == roleListener && lostSockets["srt "+r.Port] || r.Role == roleHTTP && lostSockets["http "+string(c.Config.HTTP.Address)]
 		if (h.Lost || holds) && !guardian.End(r.PID, r.Began, 0) {
-			c.log.Error("a process does not end that was killed", "role", r.Role, "pid", r.PID)
+			c.log.Error("a process that was killed does not end", "role", r.Role, "pid", r.PID)
 		}
 	}
 }

@@ -215,7 +215,7 @@ func (c *Controller) callConnected(conn *connection) {
 		c.log.Info("a source gives way: the stream has a publisher", "conn", conn.ID, "stream", k.stream, "peer", conn.Peer)
 		c.callOff(k)
 	case conn.in == nil && !c.mayMap(k.stream):
-		c.log.Info("a source gives way: a stream that a program of it is mapped to is locked or has a publisher", "conn", conn.ID, "stream", k.stream, "peer", conn.Peer)
+		c.log.Info("a source gives way: a stream that one of its programs is mapped to is locked or has a publisher", "conn", conn.ID, "stream", k.stream, "peer", conn.Peer)
 		c.callOff(k)
 	case conn.in == nil:
 		if err := c.enter(conn, k.role); err != nil {

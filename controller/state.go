@@ -62,13 +62,13 @@ func (c *Controller) openRuntime(first bool) error {
 		return err
 	}
 	if err != nil {
-		c.log.Warn("can't use the directory for the file that tells where the server listens", "error", err)
+		c.log.Warn("can't use the directory for the file that says where the server listens", "error", err)
 	}
 	c.runtime = root
 	return nil
 }
 
-// stateFile is the name of the file that tells where the server listens: it has the guardian's pid.
+// stateFile is the name of the file that says where the server listens: it has the guardian's pid.
 func stateFile() string { return "brume-" + strconv.Itoa(os.Getppid()) + ".json" }
 
 // writeStateFile tells scripts where this server listens.
@@ -86,7 +86,7 @@ func (c *Controller) writeStateFile() {
 		err = writeNew(c.runtime, stateFile(), append(b, '\n'))
 	}
 	if err != nil {
-		c.log.Warn("can't write the file that tells where the server listens", "error", err)
+		c.log.Warn("can't write the file that says where the server listens", "error", err)
 	}
 }
 

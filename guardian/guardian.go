@@ -259,7 +259,7 @@ func (g *Guardian) tellExit(e exit) {
 		return
 	}
 	if err := g.conn.Send(MsgExited, Exited{PID: e.pid, Status: describe(e.status)}); err != nil {
-		g.Log.Debug("an exit was not told", "pid", e.pid, "error", err)
+		g.Log.Debug("the controller was not told of an exit", "pid", e.pid, "error", err)
 	}
 }
 

@@ -19,7 +19,7 @@ func (g *Guardian) meetSystemd() error {
 	}
 	if before != nil {
 		if !End(before.PID, before.Began, lastWords) { // it ends by itself when it can
-			g.Log.Error("the controller of the guardian before does not end", "pid", before.PID)
+			g.Log.Error("the controller of the guardian before this one does not end", "pid", before.PID)
 		}
 		g.starts = before.Starts
 	}

@@ -92,7 +92,7 @@ func (s *server) tellFaults(one *served, all *hls.Faults) Faults {
 	defer one.mu.Unlock()
 	for i, n := range all {
 		if more := n.Count - one.told[i].Count; more > 0 {
-			s.log.Warn("a stream can't be made into HLS as it should", "stream", one.name, "cause", hls.Fault(i).String(), "times", more, "error", n.Last)
+			s.log.Warn("a stream can't be made into HLS as it should be", "stream", one.name, "cause", hls.Fault(i).String(), "times", more, "error", n.Last)
 		}
 	}
 	one.told = *all
