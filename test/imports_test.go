@@ -82,7 +82,7 @@ func TestImportsOfTheHouse(t *testing.T) {
 		{room: "media", only: []string{"media"}},
 		{room: "buffer", only: []string{"media", "memfile"}},
 		{room: "control", only: []string{"control"}},
-		{room: "access", only: []string{"config"}},
+		{room: "access", only: []string{"config", "media"}},
 		{room: "near", only: []string{"near"}},
 		{room: "gate", only: []string{"place"}},
 		{room: "place", only: []string{"place"}},
