@@ -40,7 +40,7 @@ var (
 	errStalled  = &failure{http.StatusServiceUnavailable, "the stream is stalled"}
 	errShort    = &failure{http.StatusServiceUnavailable, "the server is short of memory or descriptors, try again"}
 	errBroken   = &failure{http.StatusInternalServerError, "the segment can't be made, the server's log says why"}
-	errAbsurd   = &failure{http.StatusBadRequest, "bad _HLS_msn or _HLS_part"}
+	errAbsurd   = &failure{http.StatusBadRequest, "_HLS_msn or _HLS_part is no number, or lies too far ahead"}
 	errClosing  = &failure{http.StatusServiceUnavailable, "shutting down"}
 	errMethod   = &failure{http.StatusMethodNotAllowed, "method not allowed"}
 )
