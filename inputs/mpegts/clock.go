@@ -374,6 +374,9 @@ func (d *Demuxer) shift(n int64) {
 	if d.changeRef != media.NoPTS {
 		d.changeRef += n
 	}
+	if d.picture != media.NoPTS {
+		d.picture += n
+	}
 	for _, q := range []*queue{&d.pending, &d.held, &d.ahead} {
 		for i := range q.units {
 			q.units[i].dts += n

@@ -18,7 +18,7 @@ func (d *Demuxer) begin() error {
 	q := d.pending
 	d.pending = queue{} // what the new epoch does not take waits for the next
 	limit := d.cast(&q)
-	d.state = gateRuns
+	d.state, d.picture = gateRuns, limit
 	if err := d.announce(); err != nil {
 		return err
 	}
@@ -146,8 +146,15 @@ func (d *Demuxer) write(u *unit) error {
 		d.stats.UnitErrors++
 		return nil
 	}
-	if u.s.kind() == media.Video && !u.s.entry.enters(u, d.videoWait) {
-		return nil
+	switch u.s.kind() {
+	case media.Video:
+		if !u.s.entry.enters(u, d.videoWait) {
+			return nil
+		}
+	case media.Audio: // most multiplexers send it later than the picture that it belongs to
+		if u.s.early(u.dts, d.picture) {
+			return nil
+		}
 	}
 	d.stats.Units++
 	if u.torn {

@@ -204,3 +204,32 @@ func TestFurtherVideoBeginsByItself(t *testing.T) {
 		require.Equal(t, steps(base+4*3600, 16, 3600), r.epochs[i].times(1))
 	}
 }
+
+// TestSoundThatIsSentLater has sound that the multiplexer sends later than the picture that it belongs to, as most do: an epoch's sound begins with its
+// picture all the same, and behind that none is missing.
+func TestSoundThatIsSentLater(t *testing.T) {
+	const start, frame = 1000000, 3600
+	for _, later := range []int64{0, 4500, 9000, 45000, 90000, 126000} {
+		c := craft().tables(0, withAudio...)
+		clock := int64(start)
+		for i := range int64(200) {
+			picture := inter(20)
+			if i%30 == 25 {
+				picture = idr(20)
+			}
+			if i == 110 {
+				clock += 100 * media.ClockRate // the next epoch
+			}
+			c.video(clock+frame*i, none, picture).audio(pidAudio, clock+frame*i-later, aac(1))
+		}
+		r, _ := demux(t, c.buf, Options{})
+		require.Len(t, r.epochs, 2)
+		for i, begins := range []int64{start + 25*frame, clock + 115*frame} {
+			sound := r.epochs[i].times(1)
+			require.Equal(t, begins, r.epochs[i].times(0)[0])
+			require.GreaterOrEqual(t, sound[0], begins-leadIn)
+			require.LessOrEqual(t, sound[0], begins)
+			require.Equal(t, steps(sound[0], len(sound), frame), sound)
+		}
+	}
+}

@@ -38,6 +38,7 @@ type gate struct {
 	pending   queue         // units that the running epoch does not take
 	changeAt  time.Duration // since when an epoch is due, by arrival
 	changeRef int64         // and in media time, NoPTS: not known yet
+	picture   int64         // time of the first picture of the running epoch, NoPTS without video
 	pkt       media.Packet
 }
 

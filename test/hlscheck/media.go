@@ -247,10 +247,10 @@ func (c *Checker) checkTimes(r *rendition, number uint64) {
 }
 
 // opensLate reports whether a segment may begin without a picture, which comes later: the one before was ended by what goes on while the picture
-// pauses, which happens a quarter of a second before it would round above the target duration.
+// pauses, which happens a quarter of a second before it would round above the target duration, or some frames earlier where sound is missing.
 func (r *rendition) opensLate(number uint64) bool {
 	before, ok := r.segments[number-1]
-	return ok && r.latest != nil && before.Duration > float64(r.latest.Target)+0.25-longestAudio
+	return ok && r.latest != nil && before.Duration > float64(r.latest.Target)+0.25-3*longestAudio
 }
 
 // holed reports whether what lies between two neighbours, negative where they overlap, is a fault: anything in the lead, whose samples last until
