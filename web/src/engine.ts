@@ -10,6 +10,8 @@ export interface Engine {
   bitrate(): number | undefined
   dropped(): number | undefined
   seekLive(): void
+  /** Gives up what is being loaded, and loads from the live edge on. Reports whether there was anything to skip to. */
+  reload(): boolean
   audios(): { id: number; label: string; selected: boolean }[]
   selectAudio(id: number): void
   qualities(): { id: number; label: string; selected: boolean }[]
@@ -46,13 +48,16 @@ class HlsEngine implements Engine {
     private url: string,
     private callbacks: Callbacks,
   ) {
+    // What has been played is left to the browser to throw away (backBufferLength is not set). When hls.js does so while it loads a segment in parts, it
+    // forgets which of them it has, takes the complete segment for incomplete, and loads nothing behind it. And where keyframes are rare, the browser then
+    // throws away all pictures up to the next one as well.
+    //
     // A server process that is replaced is back within a second: loads are repeated soon and often before they count as failed.
     const retry = { maxNumRetry: 12, retryDelayMs: 250, maxRetryDelayMs: 3000, backoff: 'linear' as const }
     const policy = { default: { maxTimeToFirstByteMs: 10000, maxLoadTimeMs: 20000, timeoutRetry: retry, errorRetry: retry } }
     this.hls = new HlsClass({
       lowLatencyMode: true,
       maxLiveSyncPlaybackRate: 1.1, // what loading or a stall has put playback behind is made up for
-      backBufferLength: 30,
       maxBufferHole: 0.25, // holes that are not worth waiting at, as between the sound of two publishers
       manifestLoadPolicy: policy,
       playlistLoadPolicy: policy,
@@ -63,11 +68,7 @@ class HlsEngine implements Engine {
       this.hls.on(event, () => callbacks.changed())
     }
     this.hls.on(Events.MANIFEST_LOADED, (_, data) => (this.known = renditions((data.networkDetails as XMLHttpRequest).responseText)))
-    this.hls.on(Events.LEVEL_UPDATED, (_, { details }) => {
-      // Where keyframes are rare, the browser takes all pictures up to the next one away with those that are old.
-      if (details.startTimeOffset !== null) this.hls.config.backBufferLength = Infinity
-      void this.compare(details)
-    })
+    this.hls.on(Events.LEVEL_UPDATED, (_, { details }) => void this.compare(details))
     this.hls.on(Events.ERROR, (_, data) => {
       if (!data.fatal) return
       if (data.type === ErrorTypes.MEDIA_ERROR && this.mayRecover()) {
@@ -116,6 +117,15 @@ class HlsEngine implements Engine {
 
   seekLive(): void {
     if (this.hls.liveSyncPosition) this.video.currentTime = this.hls.liveSyncPosition
+  }
+
+  reload(): boolean {
+    const live = this.hls.liveSyncPosition
+    if (live === null || live < this.video.currentTime + 1) return false
+    this.hls.stopLoad()
+    this.video.currentTime = live
+    this.hls.startLoad(live)
+    return true
   }
 
   audios() {
@@ -175,6 +185,10 @@ class NativeEngine implements Engine {
   seekLive(): void {
     const edge = this.edge()
     if (edge !== undefined) this.video.currentTime = edge - 2
+  }
+
+  reload(): boolean {
+    return false
   }
 
   audios() {

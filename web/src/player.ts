@@ -121,6 +121,18 @@ function passHole(): void {
   }
 }
 
+const reloadAfter = 3000
+let reloaded = false // since it last played
+
+/** hls.js may load nothing more of one track, for good or for as long as a request hangs. Before all begins anew, loading does, at the live edge. */
+function reload(): void {
+  const state = document.body.dataset.state
+  if (state === 'playing') reloaded = false
+  if (state !== 'stalled' || reloaded || performance.now() - moved < reloadAfter || !engine?.reload()) return
+  reloaded = true
+  console.warn('Loading begins anew: it stands still, and the stream goes on.')
+}
+
 // Keys of the keyboard and controls of the browser pause and play too. A new source fires no pause.
 video.addEventListener('pause', () => {
   if (!video.ended) paused()
@@ -283,6 +295,7 @@ soundChanged()
 awake()
 setInterval(tell, 1000)
 setInterval(watch, 250)
+setInterval(reload, 500)
 setInterval(() => void look(), lookEvery)
 show('connecting')
 void seek()
