@@ -58,7 +58,7 @@ func welcome(cfg *config.Config, at controller.Addresses) string {
 	fmt.Fprintf(&b, "\nBrume %s is ready.\n\n", version)
 	if url := example(cfg, at, media.Publish); url != "" {
 		fmt.Fprintf(&b, "  Publish   ffmpeg -re -i FILE -c copy -f mpegts '%[1]s'\n            %[2]s '%[1]s'\n"+
-			"            OBS: Settings, Stream, Custom, Server %[1]s\n", url, testPicture)
+			"            OBS: Settings, Output, Advanced, Keyframe Interval 1 s; Stream, Custom, Server %[1]s\n", url, testPicture)
 	}
 	fmt.Fprintf(&b, "  Watch     http://%[1]s/%[2]s.html\n  Play      http://%[1]s/hls/%[2]s/index.m3u8\n", httpHere, stream)
 	if url := example(cfg, at, media.Play); url != "" {

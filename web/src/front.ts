@@ -123,7 +123,7 @@ function showLines(): void {
   showIn('#publish-lines', publish ? [
     ['ffmpeg, a file', `ffmpeg -re -i FILE -c copy -f mpegts '${publish}'`],
     ['ffmpeg, a test picture', `ffmpeg -re -f lavfi -i testsrc2=s=1280x720:r=30 -f lavfi -i sine -c:v libx264 -preset veryfast -g 30 -pix_fmt yuv420p -c:a aac -f mpegts '${publish}'`],
-    ['OBS Studio: Settings, Stream, Custom, Server', publish],
+    ['OBS Studio: Settings, Output, Advanced, Keyframe Interval 1 s; Stream, Custom, Server', publish],
     ['srt-live-transmit, from UDP', `srt-live-transmit udp://:5000 '${publish}'`],
   ] : [])
   showIn('#watch-lines', [
