@@ -131,7 +131,7 @@ function showLines(): void {
     ['HLS player', `http://${http}/hls/${name}/index.m3u8`],
     ...(play ? [['SRT player', `ffplay '${play}'`] as [string, string]] : []),
   ])
-  $('#ports').replaceChildren(...info.srt.map((p) => element('p', 'dim', `${p.address}: ${p.callers}`)))
+  $('#ports').replaceChildren(...info.srt.map((p) => element('p', 'line dim', `${p.address}: ${p.callers}`)))
 }
 
 /** The URL to call with a stream id, by the first port that lets its callers do that with any stream; undefined where there is none. */
