@@ -40,6 +40,7 @@ class HlsEngine implements Engine {
   private known = '' // renditions of the multivariant playlist that hls.js has
   private destroyed = false
   private epoch = -1 // discontinuity sequence number for which `known` was compared with what the stream has
+  private rareKeyframes = false
   private asked = 0 // end of the playlist when it was, in seconds of the video
 
   constructor(
@@ -48,10 +49,6 @@ class HlsEngine implements Engine {
     private url: string,
     private callbacks: Callbacks,
   ) {
-    // What has been played is left to the browser to throw away (backBufferLength is not set). When hls.js does so while it loads a segment in parts, it
-    // forgets which of them it has, takes the complete segment for incomplete, and loads nothing behind it. And where keyframes are rare, the browser then
-    // throws away all pictures up to the next one as well.
-    //
     // A server process that is replaced is back within a second: loads are repeated soon and often before they count as failed.
     const retry = { maxNumRetry: 12, retryDelayMs: 250, maxRetryDelayMs: 3000, backoff: 'linear' as const }
     const policy = { default: { maxTimeToFirstByteMs: 10000, maxLoadTimeMs: 20000, timeoutRetry: retry, errorRetry: retry } }
@@ -63,12 +60,16 @@ class HlsEngine implements Engine {
       playlistLoadPolicy: policy,
       fragLoadPolicy: policy,
     })
+    Object.defineProperty(this.hls.config, 'backBufferLength', { get: () => this.backBuffer() })
     const { Events, ErrorTypes } = HlsClass
     for (const event of [Events.MANIFEST_PARSED, Events.AUDIO_TRACKS_UPDATED, Events.AUDIO_TRACK_SWITCHED, Events.LEVEL_SWITCHED] as const) {
       this.hls.on(event, () => callbacks.changed())
     }
     this.hls.on(Events.MANIFEST_LOADED, (_, data) => (this.known = renditions((data.networkDetails as XMLHttpRequest).responseText)))
-    this.hls.on(Events.LEVEL_UPDATED, (_, { details }) => void this.compare(details))
+    this.hls.on(Events.LEVEL_UPDATED, (_, { details }) => {
+      this.rareKeyframes ||= details.startTimeOffset !== null
+      void this.compare(details)
+    })
     this.hls.on(Events.ERROR, (_, data) => {
       if (!data.fatal) return
       if (data.type === ErrorTypes.MEDIA_ERROR && this.mayRecover()) {
@@ -93,6 +94,16 @@ class HlsEngine implements Engine {
     const now = await renditionsNow(this.url)
     if (now === undefined) this.epoch = -1 // the next version of the playlist asks again
     else if (now !== this.known && !this.destroyed) this.callbacks.lost('the stream has other renditions now')
+  }
+
+  /**
+   * How many seconds of what has been played hls.js keeps. When it throws old media away while it loads a segment in parts, it forgets which of them it
+   * has, takes the complete segment for incomplete, and loads nothing behind it. Where keyframes are rare, the browser throws away all pictures up to the
+   * next one as well.
+   */
+  private backBuffer(): number {
+    const loads = Object.values(this.hls.inFlightFragments).some(({ state }) => state !== 'IDLE' && state !== 'STOPPED')
+    return loads || this.rareKeyframes ? Infinity : 30
   }
 
   /** Three recoveries in half a minute are allowed: more would be a loop. */
