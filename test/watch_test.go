@@ -30,6 +30,8 @@ type watcher struct {
 	quit    chan struct{}
 	done    sync.WaitGroup
 	rounds  int
+	// fresh is until when a playlist is new enough to ask for a delta update of it: no older than half of CAN-SKIP-UNTIL (draft-pantos-hls-rfc8216bis 6.3.7)
+	fresh map[string]time.Time
 }
 
 // watch follows a stream until the test ends, which then fails for every rule that a playlist broke.
@@ -38,7 +40,7 @@ func (s *server) watch(stream string) {
 		return
 	}
 	w := &watcher{
-		base: "http://" + s.http + "/hls/" + stream + "/", checker: hlscheck.New(), quit: make(chan struct{}),
+		base: "http://" + s.http + "/hls/" + stream + "/", checker: hlscheck.New(), quit: make(chan struct{}), fresh: map[string]time.Time{},
 		client: http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{}},
 	}
 	w.done.Go(w.run)
@@ -97,7 +99,8 @@ func (w *watcher) look(variant string) {
 	for _, uri := range w.checker.Multivariant(variant, text) {
 		id := variant + strings.TrimSuffix(strings.TrimSuffix(uri, ".m3u8"), "/index")
 		query := ""
-		if w.rounds%4 == 3 && w.checker.Knows(id) {
+		asked := time.Now()
+		if w.rounds%4 == 3 && w.checker.Knows(id) && asked.Before(w.fresh[id]) {
 			query = "?_HLS_skip=YES"
 		}
 		status, text := w.get(variant + uri + query)
@@ -105,6 +108,7 @@ func (w *watcher) look(variant string) {
 			continue
 		}
 		if p := w.checker.Playlist(id, text); p != nil {
+			w.fresh[id] = asked.Add(time.Duration(p.SkipUntil / 2 * float64(time.Second)))
 			w.media(id, variant+path.Dir(uri)+"/", p)
 		}
 	}
