@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"brume/control"
-	"brume/srt"
+	"brume/media"
 
 	"golang.org/x/sys/unix"
 )

@@ -15,6 +15,7 @@ import (
 	"time"
 	"unsafe"
 
+	"brume/media"
 	"brume/srt"
 
 	"golang.org/x/sys/unix"
