@@ -6,7 +6,7 @@ import (
 	"slices"
 
 	"brume/control"
-	"brume/rate"
+	"brume/loglimit"
 	"brume/untrusted"
 )
 
@@ -41,7 +41,7 @@ func (c *Controller) childLog(p *process, m control.Message) error {
 }
 
 // linesOf are the lines that a process may cause, within those of all together.
-func (c *Controller) linesOf(p *process) *rate.Lines {
+func (c *Controller) linesOf(p *process) *loglimit.Lines {
 	p.lines.PerSecond, p.lines.Shared = linesPerSecond, &c.childLines
 	return &p.lines
 }

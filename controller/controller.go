@@ -21,8 +21,8 @@ import (
 	"brume/control"
 	"brume/gate"
 	"brume/guardian"
+	"brume/loglimit"
 	"brume/outputs/httpd"
-	"brume/rate"
 	"brume/srt"
 )
 
@@ -70,10 +70,10 @@ type Controller struct {
 	kills       map[fault]uint64
 	watched     int // looks at the processes
 	out         outbound
-	malformed   rate.Lines
+	malformed   loglimit.Lines
 	refusals    refusals
-	childLines  rate.Lines // of all processes together
-	runtime     *os.Root   // nil where there is none
+	childLines  loglimit.Lines // of all processes together
+	runtime     *os.Root       // nil where there is none
 	reported    map[role]bool
 	stopping    bool
 	files       uint64 // limit of open files

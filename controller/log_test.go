@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"brume/control"
-	"brume/rate"
+	"brume/loglimit"
 	"brume/srt"
 )
 
@@ -48,18 +48,18 @@ func TestNobodyForgesLogLines(t *testing.T) {
 				"raw log": func(s string) { _ = d.childLog(q.p, rawLog(s)) },
 				"level":   func(s string) { d.says(q, control.MsgLog, control.Log{Level: s, Text: "x"}) },
 				"failed":  func(s string) { q.p.failed = false; d.says(q, srt.MsgFailed, srt.Failed{Reason: s, Detail: s}) },
-				"type":    func(s string) { d.says(q, s, nil); d.malformed = rate.Lines{} },
+				"type":    func(s string) { d.says(q, s, nil); d.malformed = loglimit.Lines{} },
 				"peer": func(s string) {
 					conn.Connected = nil
 					d.says(q, srt.MsgConnected, srt.Connected{PeerSRT: s, Filter: s})
 				},
 				"caller": func(s string) {
 					d.says(d.listener, srt.MsgRequest, srt.Request{ID: 9, Peer: s, StreamID: s})
-					d.refusals.lines = rate.Lines{}
+					d.refusals.lines = loglimit.Lines{}
 				},
 				"cause": func(s string) {
 					d.says(d.listener, srt.MsgRequest, srt.Request{ID: 9, StreamID: "#!::m=" + s})
-					d.refusals.lines = rate.Lines{}
+					d.refusals.lines = loglimit.Lines{}
 				},
 				"sandbox": func(s string) { clear(d.reported); d.says(q, srt.MsgHello, srt.Hello{Missing: []string{s}}) },
 				"attribute": func(s string) {
@@ -70,7 +70,7 @@ func TestNobodyForgesLogLines(t *testing.T) {
 			for source, say := range says {
 				for _, text := range forged {
 					out.Reset()
-					q.p.lines, d.listener.p.lines, d.childLines = rate.Lines{}, rate.Lines{}, rate.Lines{}
+					q.p.lines, d.listener.p.lines, d.childLines = loglimit.Lines{}, loglimit.Lines{}, loglimit.Lines{}
 					say(text)
 					line := out.String()
 					require.Equal(t, 1, strings.Count(line, "\n"), "%s: %q", source, line)

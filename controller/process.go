@@ -12,6 +12,7 @@ import (
 
 	"brume/control"
 	"brume/guardian"
+	"brume/loglimit"
 	"brume/rate"
 	"brume/srt"
 	"brume/untrusted"
@@ -68,17 +69,17 @@ type process struct {
 	ready    bool     // has said hello
 	known    bool     // the guardian has it in its store, with its number
 	conn     *connection
-	duty     *duty         // that it does, nil for one that is not replaced when it ends
-	hello    srt.Hello     // of a connection process
-	gone     chan struct{} // closed when it has ended
-	mute     bool          // it has closed its control socket
-	age      int           // ticks of the monitor since this controller has it
-	quiet    int           // ticks since it was last heard
-	lines    rate.Lines    // that it may log
-	use      usage         // of processors
-	still    int           // ticks in a row that it was seen stopped
-	killed   bool          // we ended it by force
-	failed   bool          // it said why it ends
+	duty     *duty          // that it does, nil for one that is not replaced when it ends
+	hello    srt.Hello      // of a connection process
+	gone     chan struct{}  // closed when it has ended
+	mute     bool           // it has closed its control socket
+	age      int            // ticks of the monitor since this controller has it
+	quiet    int            // ticks since it was last heard
+	lines    loglimit.Lines // that it may log
+	use      usage          // of processors
+	still    int            // ticks in a row that it was seen stopped
+	killed   bool           // we ended it by force
+	failed   bool           // it said why it ends
 }
 
 // Bounds of a process, in ticks of the monitor and not in time: what a controller that was itself stopped did not hear

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"brume/api"
+	"brume/loglimit"
 	"brume/rate"
 	"brume/srt"
 	"brume/untrusted"
@@ -22,7 +23,7 @@ const (
 
 // refusals are what is told of callers that were refused.
 type refusals struct {
-	lines  rate.Lines
+	lines  loglimit.Lines
 	budget rate.Bucket
 	more   map[string]*api.EventRefusal // not told yet, by cause
 	since  time.Time                    // when the first of more came

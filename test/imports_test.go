@@ -87,6 +87,7 @@ func TestImportsOfTheHouse(t *testing.T) {
 		{room: "gate", only: []string{"place"}},
 		{room: "place", only: []string{"place"}},
 		{room: "rate", only: []string{"rate"}},
+		{room: "loglimit", only: []string{"rate"}},
 		{room: "untrusted", only: []string{"untrusted"}},
 		{room: "negotiate", only: []string{"negotiate"}},
 		{room: "memfile", only: []string{"memfile"}},

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"brume/control"
-	"brume/rate"
+	"brume/loglimit"
 	"brume/srt"
 )
 
@@ -37,14 +37,14 @@ type listener struct {
 	leaving  []leaving
 	closed   bool
 	wg       sync.WaitGroup
-	refusals map[string]*srt.Refused // that the controller is not told yet, by reason
-	lines    map[string]*rate.Lines  // by the reason that is logged
+	refusals map[string]*srt.Refused    // that the controller is not told yet, by reason
+	lines    map[string]*loglimit.Lines // by the reason that is logged
 }
 
 // Run answers the handshakes of a port until its control socket ends or ctx does. The controller sends the port's sockets
 // over ctl, and with each caller that it admits the hand-over socket of the child that takes it.
 func Run(ctx context.Context, ctl *control.Conn, log *slog.Logger) error {
-	l := &listener{ctl: ctl, log: log, core: newCore(), refusals: map[string]*srt.Refused{}, lines: map[string]*rate.Lines{}}
+	l := &listener{ctl: ctl, log: log, core: newCore(), refusals: map[string]*srt.Refused{}, lines: map[string]*loglimit.Lines{}}
 	defer l.close()
 	stop := context.AfterFunc(ctx, func() { _ = ctl.Close() })
 	defer stop()

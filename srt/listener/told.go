@@ -4,7 +4,7 @@ import (
 	"log/slog"
 	"net/netip"
 
-	"brume/rate"
+	"brume/loglimit"
 	"brume/srt"
 )
 
@@ -33,7 +33,7 @@ func (l *listener) tellRefused() {
 func (l *listener) repeated(text, reason string, attrs ...any) {
 	lines := l.lines[reason]
 	if lines == nil {
-		lines = &rate.Lines{}
+		lines = &loglimit.Lines{}
 		l.lines[reason] = lines
 	}
 	lines.Log(l.log, slog.LevelInfo, text, append(attrs, "reason", reason)...)

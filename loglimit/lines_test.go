@@ -1,4 +1,4 @@
-package rate
+package loglimit
 
 import (
 	"bytes"
@@ -6,6 +6,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"brume/rate"
 
 	"github.com/stretchr/testify/require"
 )
@@ -27,7 +29,7 @@ func TestLines(t *testing.T) {
 	}
 	require.Equal(t, "level=WARN msg=again peer=a\n", out.String(), "one line, and the others are counted")
 	out.Reset()
-	l.budget = Bucket{} // a second later
+	l.budget = rate.Bucket{} // a second later
 	l.Log(log, slog.LevelInfo, "again")
 	require.Equal(t, "level=INFO msg=again unlogged=3\n", out.String())
 }
@@ -43,7 +45,7 @@ func TestLinesOfSeveralAreBoundedTogether(t *testing.T) {
 	}
 	require.Zero(t, strings.Count(out.String(), "\n"), "the shared bound is used up")
 	shared = Lines{}
-	all[0].budget = Bucket{}
+	all[0].budget = rate.Bucket{}
 	all[0].Log(log, slog.LevelInfo, "one")
 	require.Equal(t, "level=INFO msg=one unlogged=1\n", out.String())
 }

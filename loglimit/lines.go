@@ -1,4 +1,5 @@
-package rate
+// Package loglimit bounds the log lines that somebody outside may cause.
+package loglimit
 
 import (
 	"cmp"
@@ -6,6 +7,8 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"brume/rate"
 )
 
 // Lines bounds the log lines that somebody outside may cause. Lines above the bound are counted, and the next line that is
@@ -15,7 +18,7 @@ type Lines struct {
 	Shared    *Lines  // a further bound over several, or nil
 
 	mu       sync.Mutex
-	budget   Bucket
+	budget   rate.Bucket
 	unlogged uint64
 }
 
