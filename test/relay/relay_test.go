@@ -169,7 +169,8 @@ func TestLossIsCounted(t *testing.T) {
 			send(t, c, uint32(100+sent), uint32(200+sent))
 			require.Eventually(t, func() bool {
 				up, down := r.Counts()
-				return up.Passed+up.Lost == sent+100 && down.Packets == up.Passed && down.Passed+down.Lost == down.Packets
+				return up.Passed+up.Lost == sent+100 && down.Packets == up.Passed && down.Passed+down.Lost == down.Packets &&
+					len(c.got) == int(down.Passed) // the answers are read too
 			}, 20*time.Second, time.Millisecond)
 		}
 		up, down := r.Counts()
