@@ -233,9 +233,11 @@ func (c *cutter) segmentEnds(track int, at place, random bool) bool {
 }
 
 // spare is by how much earlier than the limit another track than the lead track ends the segment at a decoding time, in ticks: what is lost of the
-// other track must not make a pause of all tracks. While the next picture may still be on its way, that is none.
+// other track must not make a pause of all tracks. It is 0 while the next picture may still be on its way, and where the picture has not been
+// silent for long: a picture just behind the limit would begin its segment late otherwise.
 func (c *cutter) spare(dts int64) int64 {
-	if lead := &c.spans[c.lead].pace; lead.started && dts <= lead.last+lead.longest()+exactTicks {
+	lead := &c.spans[c.lead].pace
+	if silent := dts - lead.last; lead.started && (silent <= lead.longest()+exactTicks || 3*silent < 2*c.limit()) {
 		return 0
 	}
 	return media.ClockRate / 4

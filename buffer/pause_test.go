@@ -130,3 +130,34 @@ func TestHoleInSoundAtTheLimit(t *testing.T) {
 		}
 	}
 }
+
+// TestSlowPicturesBehindFastOnes: while the next picture may be only a little too late for a segment, the sound ends that segment at the last
+// moment. What lies between that and the picture has no parts, and a player that is two seconds behind stands still when it is long.
+func TestSlowPicturesBehindFastOnes(t *testing.T) {
+	const frame = 1920
+	w, r, _ := newBuffer(t, Options{})
+	require.NoError(t, w.BeginEpoch([]media.Track{videoTrack, audioTrack}))
+	next, pictures := int64(0), 0
+	for n := range int64(120 * 30) { // a screen: 3 s at 30 pictures in a second, then 5 s at one in 1.5 s; a keyframe in 60 pictures
+		if n%240 >= 90 && n%45 != 0 {
+			continue
+		}
+		for ; next <= 3000*n; next += frame {
+			w.SetTime(epochTime.Add(media.Duration(next)))
+			write(t, w, 1, next, true, []byte{1})
+		}
+		write(t, w, 0, 3000*n, pictures%60 == 0, []byte{2})
+		pictures++
+	}
+	w.Commit()
+	begins, late := int64(-1), int64(0)
+	for _, e := range entries(t, r) {
+		if e.Has(SegmentStart) {
+			begins = e.DTS
+		}
+		if e.Track == 0 && begins >= 0 {
+			late, begins = max(late, e.DTS-begins), -1
+		}
+	}
+	require.Less(t, late, int64(13*media.ClockRate/10))
+}
