@@ -24,13 +24,12 @@ type Lines struct {
 
 // Log writes a line, or counts it where there were too many.
 func (l *Lines) Log(log *slog.Logger, level slog.Level, text string, attrs ...any) {
-	if !l.take() || l.Shared != nil && !l.Shared.take() {
-		l.mu.Lock()
+	l.mu.Lock()
+	if !l.may() || l.Shared != nil && !l.Shared.take() {
 		l.unlogged++
 		l.mu.Unlock()
 		return
 	}
-	l.mu.Lock()
 	unlogged := l.unlogged
 	l.unlogged = 0
 	l.mu.Unlock()
@@ -44,5 +43,8 @@ func (l *Lines) Log(log *slog.Logger, level slog.Level, text string, attrs ...an
 func (l *Lines) take() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.budget.Take(cmp.Or(l.PerSecond, 1), time.Now())
+	return l.may()
 }
+
+// may is take with the mutex held.
+func (l *Lines) may() bool { return l.budget.Take(cmp.Or(l.PerSecond, 1), time.Now()) }
